@@ -1,0 +1,1 @@
+"""The executable specification of the quantized GRU.  See golden/SPEC.md."""
