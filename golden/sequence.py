@@ -141,7 +141,7 @@ def _forward_dynamic(p: MShiftDynamicParams, x: np.ndarray, start: Any, options:
     s_r, R = _quantized_weights(p.R, "R")
     state = start if isinstance(start, DynamicState) else _initial_state(p, start, x.shape[1])
     s_b, s_x = state.s_b, 0.0
-    if s_b is None and len(order):
+    if state.steps == 0 and len(order):
         # the bias scale is that of the first step, so its range comes before the loop
         s_x, _ = _x_scale(p, *ranges.extremes(x[order[0]], tensor="x", step=order[0]), order[0])
         s_b = scale_product(s_w, s_x, "s_Wx", order[0])
@@ -152,7 +152,7 @@ def _forward_dynamic(p: MShiftDynamicParams, x: np.ndarray, start: Any, options:
     out.fields["h"][0] = state.h
     for t in order:
         x_min, x_max = ranges.extremes(x[t], tensor="x", step=t)
-        if state.x_min is not None:
+        if state.steps > 0:
             x_min, x_max = ranges.ema(state.x_min, state.x_max, x_min, x_max)
         s_x, zp_x = _x_scale(p, x_min, x_max, t)
         x_q = quantize_reciprocal(x[t], reciprocal(s_x), zp_x, INT8) if p.reciprocal else quantize(x[t], s_x, zp_x, INT8)
