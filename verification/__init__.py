@@ -1,0 +1,1 @@
+"""Judging: the exact judge, strategies, comparison and reports."""
