@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields
-from typing import Any, Union
+from typing import Any
 
 import numpy as np
 
@@ -60,7 +60,8 @@ def _gate_tables(self: Any) -> None:
         if table.fmt_in != self.fmt_pre:
             raise ParameterError(f"{name} fmt_in", str(table.fmt_in), f"{self.fmt_pre}, the gate input format")
         if table.fmt_out != INT8 or table.zero_point_out != 0:
-            raise ParameterError(f"{name} output", f"{table.fmt_out} with zero point {table.zero_point_out}", "int8 with zero point 0")
+            found = f"{table.fmt_out} with zero point {table.zero_point_out}"
+            raise ParameterError(f"{name} output", found, "int8 with zero point 0")
         if self.gate_bits == 16 and zero_point != 0:
             raise ParameterError(f"zp_{k}", zero_point, "0 for a 16-bit gate input")
         if table.zero_point_in != zero_point:
@@ -353,7 +354,7 @@ def _checked_operator(name: str, op: Operator, channels: int) -> Operator:
     return Operator(op.fmt, exponent, zero_point)
 
 
-Params = Union[MShiftParams, MShiftDynamicParams, PotParams]
+Params = MShiftParams | MShiftDynamicParams | PotParams
 PARAMETER_SETS: dict[str, type] = {c.datapath: c for c in (MShiftParams, MShiftDynamicParams, PotParams)}
 
 

@@ -6,7 +6,7 @@ The makers are in golden/tables.py; this file only holds what they make.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, Union
+from typing import Any
 
 import numpy as np
 
@@ -142,5 +142,5 @@ def _segments(table: Any, names: tuple[str, ...], shifts: tuple[str, ...]) -> No
         raise ParameterError(f"{table.kind} thresholds", table.thresholds.tolist(), "non-decreasing thresholds")
 
 
-Activation = Union[DirectTable, PiecewiseLinear, PiecewiseQuadratic]
+Activation = DirectTable | PiecewiseLinear | PiecewiseQuadratic
 ACTIVATIONS = {c.kind: c for c in (DirectTable, PiecewiseLinear, PiecewiseQuadratic)}

@@ -150,7 +150,8 @@ def check_options(mask: Any, zoneout: Any, training: Any, shape: tuple[int, int,
     """
     if not isinstance(training, (bool, np.bool_)):
         raise ParameterError("training", repr(training), "true or false")
-    if isinstance(zoneout, (bool, np.bool_)) or not isinstance(zoneout, (int, float, np.integer, np.floating)) or not 0 <= zoneout <= 1:
+    real = isinstance(zoneout, (int, float, np.integer, np.floating)) and not isinstance(zoneout, (bool, np.bool_))
+    if not real or not 0 <= zoneout <= 1:
         raise ParameterError("zoneout", repr(zoneout), "a probability in [0, 1]")
     if mask is None:
         if training and zoneout > 0:
