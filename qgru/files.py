@@ -1,0 +1,76 @@
+"""Files and folders that appear complete or not at all."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any
+
+
+def _mode(base: int) -> int:
+    """base less the umask of the process."""
+    mask = os.umask(0)
+    os.umask(mask)
+    return base & ~mask
+
+
+@contextmanager
+def atomic_file(path: str | os.PathLike[str], text: bool = True) -> Iterator[IO[Any]]:
+    """A file to write into; it takes its name when the block ends well, and an old one stays otherwise.
+
+    text     UTF-8 with "\\n" line ends, else binary
+    Raises   OSError; the folder of path must exist
+    """
+    target = Path(path)
+    handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
+    try:
+        options: dict[str, Any] = {"mode": "w", "encoding": "utf-8", "newline": "\n"} if text else {"mode": "wb"}
+        with os.fdopen(handle, **options) as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(name, _mode(0o666))
+        os.replace(name, target)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
+
+
+@contextmanager
+def atomic_folder(path: str | os.PathLike[str], replace: bool = False) -> Iterator[Path]:
+    """An empty folder to fill; it takes its name when the block ends well.
+
+    replace  whether a folder that is already there is replaced; it is moved aside first and removed afterwards
+    Raises   FileExistsError when path exists and replace is not set; NotADirectoryError when path is a file
+    """
+    target = Path(path)
+    _refuse_existing(target, replace)
+    work = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name}."))
+    try:
+        fresh = work / "new"
+        fresh.mkdir()
+        yield fresh
+        fresh.chmod(_mode(0o777))
+        _refuse_existing(target, replace)
+        if target.exists():
+            os.replace(target, work / "old")
+            try:
+                os.replace(fresh, target)
+            except OSError:
+                os.replace(work / "old", target)
+                raise
+        else:
+            os.replace(fresh, target)
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+
+
+def _refuse_existing(target: Path, replace: bool) -> None:
+    if target.is_symlink() or (target.exists() and not target.is_dir()):
+        raise NotADirectoryError(20, "exists and is not a folder", str(target))
+    if target.exists() and not replace:
+        raise FileExistsError(17, "exists already", str(target))

@@ -1,0 +1,152 @@
+"""How every subcommand ends: its exit code, its one sentence on stderr, its JSON on stdout."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import traceback
+from collections.abc import Sequence
+from importlib import import_module
+from types import ModuleType
+from typing import Any
+
+import click
+
+EXACT = 0  # everything compared is equal
+MISMATCH = 1  # at least one code differs
+REFUSED = 2  # bad input, or a part that is not installed
+DEFECT = 70  # qgru itself failed; the traceback is shown
+INTERRUPTED = 130
+PIPE_CLOSED = 141  # the reader of stdout went away
+
+EXTRAS: dict[str, str] = {
+    "numba_cuda": "cuda",
+    "torch": "torch",
+    "onnx": "onnx",
+    "onnxruntime": "onnx",
+    "jinja2": "report",
+    "matplotlib": "report",
+    "g2p_en": "examples",
+    "safetensors": "examples",
+    "jsonschema": "test",
+}
+"""Optional package -> the extra of qgru that installs it."""
+
+
+def need(module: str) -> ModuleType:
+    """Import an optional package, or refuse with the extra that brings it.
+
+    Raises   click.ClickException (exit code 2) when the package is not installed
+    """
+    try:
+        return import_module(module)
+    except ModuleNotFoundError as error:
+        sentence = missing_part(error)
+        if sentence is None:
+            raise
+        raise refusal(sentence) from None
+
+
+def missing_part(error: ModuleNotFoundError) -> str | None:
+    """The sentence for a missing optional package, or None when the missing module is none of them."""
+    package = (error.name or "").split(".")[0]
+    if package not in EXTRAS:
+        return None
+    return f'{package} is not installed, expected it for this command: pip install "qgru[{EXTRAS[package]}]"'
+
+
+class _Refusal(click.ClickException):
+    exit_code = REFUSED
+
+    def show(self, file: Any = None) -> None:
+        complain(self.message)
+
+
+def refusal(sentence: str) -> click.ClickException:
+    """An exception that ends the command with `qgru: <sentence>` on stderr and exit code 2."""
+    return _Refusal(sentence)
+
+
+def complain(sentence: str) -> None:
+    """Print `qgru: <sentence>` on stderr, on one line, with control characters escaped."""
+    line = " ".join(sentence.split())
+    safe = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in line)
+    click.echo(f"qgru: {safe}", err=True)
+
+
+def os_sentence(error: OSError) -> str:
+    """One sentence for an operating system error, naming the file where there is one."""
+    reason = error.strerror or str(error) or type(error).__name__
+    if error.filename is None:
+        return reason
+    return f"{os.fsdecode(error.filename) if isinstance(error.filename, bytes) else error.filename}: {reason}"
+
+
+def guarded(command: click.Command, arguments: Sequence[str] | None = None) -> int:
+    """Run a click command and return its exit code.
+
+    A subcommand returns its exit code (None is 0). QgruError, OSError and a missing optional package become one
+    sentence and 2; usage errors are click's and 2; Ctrl-C is 130; anything else is a defect: traceback and 70.
+    """
+    try:
+        code = command.main(args=None if arguments is None else list(arguments), prog_name="qgru", standalone_mode=False)
+        sys.stdout.flush()
+        return code if isinstance(code, int) else EXACT
+    except click.Abort:
+        return INTERRUPTED
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except SystemExit as error:
+        # click turns a closed pipe into SystemExit, caused by the OSError it saw
+        if isinstance(error.__context__, BrokenPipeError):
+            return _pipe_closed()
+        return error.code if isinstance(error.code, int) else (EXACT if error.code is None else REFUSED)
+    except BrokenPipeError:
+        return _pipe_closed()
+    except Exception as error:
+        return _refused_or_defect(error)
+
+
+def _refused_or_defect(error: Exception) -> int:
+    from golden.spec.errors import QgruError
+
+    sentence = None
+    if isinstance(error, QgruError):
+        sentence = str(error)
+    elif isinstance(error, OSError):
+        sentence = os_sentence(error)
+    elif isinstance(error, ModuleNotFoundError):
+        sentence = missing_part(error)
+    if sentence is None:
+        traceback.print_exception(error)
+        return DEFECT
+    complain(sentence)
+    return REFUSED
+
+
+def _pipe_closed() -> int:
+    # Python flushes stdout once more at exit; give it somewhere to go.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return PIPE_CLOSED
+
+
+def canonical_json(value: Any) -> str:
+    """value as JSON with sorted keys, no spaces, ASCII only, no NaN; NumPy numbers and arrays are taken as they are."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False, default=_plain)
+
+
+def _plain(value: Any) -> Any:
+    if hasattr(value, "tolist"):
+        return value.tolist()
+    if isinstance(value, os.PathLike):
+        return os.fspath(value)
+    raise TypeError(f"{type(value).__name__} has no JSON form")
+
+
+def print_json(value: Any) -> None:
+    """Print value on stdout as one line of canonical JSON."""
+    click.echo(canonical_json(value))
