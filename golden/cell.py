@@ -171,4 +171,4 @@ def pot_cell(params: PotParams, x: np.ndarray, h: np.ndarray) -> Fields:
 
 def _by_gate(array: Any) -> dict[str, np.ndarray]:
     """The H columns of each gate of a [..., 3H] array."""
-    return dict(zip(GATES, np.split(np.asarray(array, np.int64), 3, axis=-1)))
+    return dict(zip(GATES, np.split(np.asarray(array, np.int64), 3, axis=-1), strict=True))

@@ -53,7 +53,7 @@ def real_array(name: str, values: Any, shape: tuple[int | None, ...]) -> np.ndar
 
 def check_shape(name: str, array: np.ndarray, shape: tuple[int | None, ...]) -> None:
     """Raise ParameterError unless array has this shape; None stands for any size."""
-    if array.ndim != len(shape) or any(s is not None and s != a for s, a in zip(shape, array.shape)):
+    if array.ndim != len(shape) or any(s is not None and s != a for s, a in zip(shape, array.shape, strict=True)):
         wanted = "[" + ", ".join("any" if s is None else str(s) for s in shape) + "]"
         raise ParameterError(name, f"an array of shape {list(array.shape)}", f"shape {wanted}")
 

@@ -74,7 +74,7 @@ def check_pot(p: Any) -> None:
         """(channel, exponent) for each distinct exponent in the H channels from start"""
         exponents = ops[name].exponent[start : start + hidden]
         values, first = np.unique(exponents, return_index=True)
-        return [(start + int(c), int(e)) for e, c in zip(values, first)]
+        return [(start + int(c), int(e)) for e, c in zip(values, first, strict=True)]
 
     for acc, weight, data, out, length in (
         ("Wx_acc", "weight.W", "input.x", "matmul.Wx", p.input_size),
