@@ -6,19 +6,22 @@ terms, [H].
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from golden.spec.formats import IntFormat
+from golden.spec.layout import SCALAR_OPERATORS
 from golden.spec.params import MShift, PotParams
 from golden.spec.tables import DirectTable
-from verification.exact.gates import mshift_candidate, mshift_gate, pot_candidate, pot_gate, pot_reset_path
+from verification.exact.gates import Op, mshift_candidate, mshift_gate, pot_candidate, pot_gate, pot_reset_path
 from verification.exact.hidden import mshift_hidden, pot_hidden, pot_one
 from verification.exact.linear import matmul
 from verification.exact.rounding import saturate, shift_round
 
 Step = dict[str, Any]
+BIAS_TERMS = {f"{k}_{b}_aligned" for k in ("z", "r", "g", "A") for b in ("bx", "br")}
 
 
 @dataclass(frozen=True)
@@ -75,38 +78,39 @@ def mshift_cell(p: MShiftSet, x: list[list[int]], h: list[list[int]]) -> Step:
             new = mshift_hidden(z[""], g["g"], h_row[j], p.zp_h, m["m_gh"], m["m_one"])
             row.append(_prefixed("z", z) | _prefixed("r", r) | g | new)
         units.append(row)
-    return step | _by_field(units, ("z_bx_aligned", "z_br_aligned", "r_bx_aligned", "r_br_aligned", "g_bx_aligned", "g_br_aligned"))
+    return step | _by_field(units)
 
 
-@dataclass(frozen=True)
 class PotSet:
-    """The integers of datapath P as Python lists: weight columns, biases and per-channel exponents."""
+    """The integers of datapath P as Python lists.
 
-    params: PotParams
-    W: list[list[int]] = field(init=False)
-    R: list[list[int]] = field(init=False)
-    bx: list[int] = field(init=False)
-    br: list[int] = field(init=False)
-    e: dict[str, list[int]] = field(init=False)
+    W, R    columns, as in MShiftSet; bx, br  [3H]
+    e       the exponents of the four weight operators, [3H] each
+    ops     the other fourteen operators
+    """
 
-    def __post_init__(self) -> None:
-        p = self.params
-        object.__setattr__(self, "W", p.W.T.tolist())
-        object.__setattr__(self, "R", p.R.T.tolist())
-        object.__setattr__(self, "bx", p.bx.tolist())
-        object.__setattr__(self, "br", p.br.tolist())
-        exponents = {k: p.operators[f"weight.{k}"].exponent.tolist() for k in ("W", "R", "bx", "br")}
-        object.__setattr__(self, "e", exponents)
+    def __init__(self, p: PotParams) -> None:
+        self.W: list[list[int]] = p.W.T.tolist()
+        self.R: list[list[int]] = p.R.T.tolist()
+        self.bx: list[int] = p.bx.tolist()
+        self.br: list[int] = p.br.tolist()
+        self.e = {k: np.asarray(p.operators[f"weight.{k}"].exponent).tolist() for k in ("W", "R", "bx", "br")}
+        self.ops = {
+            name: Op(p.operators[name].fmt, int(p.operators[name].exponent), p.operators[name].zero_point)
+            for name in SCALAR_OPERATORS
+        }
+        self.act_z, self.act_r, self.act_g = p.act_z, p.act_r, p.act_g
+        self.rounding = p.rounding
 
 
 def pot_cell(s: PotSet, x: list[list[int]], h: list[list[int]]) -> Step:
     """One step of datapath P from x [N][C] and h [N][H]; "h_new" is h' before zoneout.  [SPEC L-1, GP-1 ... GP-8]"""
-    ops, rounding, hidden = s.params.operators, s.params.rounding, len(h[0])
+    ops, rounding, hidden = s.ops, s.rounding, len(h[0])
     op_x, op_h, op_Wx, op_Rh = ops["input.x"], ops["input.h"], ops["matmul.Wx"], ops["matmul.Rh"]
     op_A, op_P, op_O, op_N = ops["op.Rh_add_br"], ops["op.rRh"], ops["op.old_contrib"], ops["op.new_contrib"]
     op_z, op_r, op_g = ops["gate.z_out"], ops["gate.r_out"], ops["gate.g_out"]
 
-    def product(acc: int, e_weight: int, op_in: Any, op_out: Any) -> int:  # [SPEC GP-1]
+    def product(acc: int, e_weight: int, op_in: Op, op_out: Op) -> int:  # [SPEC GP-1]
         shifted = shift_round(acc, e_weight + op_in.exponent - op_out.exponent, rounding)
         return saturate(shifted + op_out.zero_point, op_out.fmt)
 
@@ -127,35 +131,31 @@ def pot_cell(s: PotSet, x: list[list[int]], h: list[list[int]]) -> Step:
             z_at, r_at, g_at = j, hidden + j, 2 * hidden + j
             z = pot_gate(
                 Wx[z_at], Rh[z_at], s.bx[z_at], s.br[z_at], op_Wx, op_Rh, s.e["bx"][z_at], s.e["br"][z_at],
-                ops["gate.z_pre"], s.params.act_z, rounding,
+                ops["gate.z_pre"], s.act_z, rounding,
             )  # fmt: skip
             r = pot_gate(
                 Wx[r_at], Rh[r_at], s.bx[r_at], s.br[r_at], op_Wx, op_Rh, s.e["bx"][r_at], s.e["br"][r_at],
-                ops["gate.r_pre"], s.params.act_r, rounding,
+                ops["gate.r_pre"], s.act_r, rounding,
             )  # fmt: skip
             reset = pot_reset_path(Rh[g_at], s.br[g_at], r[""], op_Rh, s.e["br"][g_at], op_A, op_r, op_P, rounding)
             g = pot_candidate(
                 Wx[g_at], reset["P"], s.bx[g_at], op_Wx, op_P, s.e["bx"][g_at],
-                ops["gate.g_pre"], s.params.act_g, rounding,
+                ops["gate.g_pre"], s.act_g, rounding,
             )  # fmt: skip
             new = pot_hidden(z[""], g["g"], h_row[j], one, op_z, op_g, op_h, op_O, op_N, rounding)
             row.append(_prefixed("z", z) | _prefixed("r", r) | reset | g | new)
         units.append(row)
-    return step | _by_field(
-        units, ("z_bx_aligned", "z_br_aligned", "r_bx_aligned", "r_br_aligned", "A_br_aligned", "g_bx_aligned")
-    )
+    return step | _by_field(units)
 
 
 def _prefixed(gate: str, values: dict[str, int]) -> dict[str, int]:
     return {(f"{gate}_{name}" if name else gate): value for name, value in values.items()}
 
 
-def _by_field(units: list[list[dict[str, int]]], without_batch: tuple[str, ...]) -> Step:
-    """Field -> [N][H] from [N][H] -> field; the bias terms, equal in every row, once."""
-    return dict(_fields(units, without_batch))
-
-
-def _fields(units: list[list[dict[str, int]]], without_batch: tuple[str, ...]) -> Iterator[tuple[str, Any]]:
+def _by_field(units: list[list[dict[str, int]]]) -> Step:
+    """Field -> [N][H] from [N][H] -> field; a bias term, equal in every row, as [H]."""
+    step: Step = {}
     for name in units[0][0]:
         values = [[unit[name] for unit in row] for row in units]
-        yield name, values[0] if name in without_batch else values
+        step[name] = values[0] if name in BIAS_TERMS else values
+    return step

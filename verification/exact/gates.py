@@ -5,13 +5,23 @@ Each function returns the intermediates without the gate's prefix where z and r 
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from golden.spec.formats import INT32, IntFormat
-from golden.spec.params import MShift, Operator
+from golden.spec.params import MShift
 from golden.spec.rounding import Rounding
 from golden.spec.tables import Activation, DirectTable
 from verification.exact.activation import activate
 from verification.exact.rescale import align, requantize
 from verification.exact.rounding import saturate, shift_round, ties_up
+
+
+class Op(NamedTuple):
+    """An operator of datapath P that has one exponent; its scale is 2**-exponent."""
+
+    fmt: IntFormat
+    exponent: int
+    zero_point: int
 
 
 def mshift_gate(
@@ -73,11 +83,11 @@ def pot_gate(
     Rh: int,
     bx: int,
     br: int,
-    op_Wx: Operator,
-    op_Rh: Operator,
+    op_Wx: Op,
+    op_Rh: Op,
     e_bx: int,
     e_br: int,
-    op_pre: Operator,
+    op_pre: Op,
     activation: Activation,
     rounding: Rounding,
 ) -> dict[str, int]:
@@ -96,7 +106,7 @@ def pot_gate(
 
 
 def pot_reset_path(
-    Rh: int, br: int, r: int, op_Rh: Operator, e_br: int, op_A: Operator, op_r: Operator, op_P: Operator, rounding: Rounding
+    Rh: int, br: int, r: int, op_Rh: Op, e_br: int, op_A: Op, op_r: Op, op_P: Op, rounding: Rounding
 ) -> dict[str, int]:
     """A = Rh_g + br_g and P = r * A.  [SPEC GP-3, GP-4]"""
     f = {
@@ -115,10 +125,10 @@ def pot_candidate(
     Wx: int,
     P: int,
     bx: int,
-    op_Wx: Operator,
-    op_P: Operator,
+    op_Wx: Op,
+    op_P: Op,
     e_bx: int,
-    op_pre: Operator,
+    op_pre: Op,
     activation: Activation,
     rounding: Rounding,
 ) -> dict[str, int]:

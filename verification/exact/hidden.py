@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from golden.spec.formats import INT8, IntFormat
-from golden.spec.params import MShift, Operator
+from golden.spec.params import MShift
 from golden.spec.rounding import Rounding
 from verification.exact import binary32
+from verification.exact.gates import Op
 from verification.exact.quantize import nearest_even
 from verification.exact.rescale import align, apply
 from verification.exact.rounding import saturate, shift_round, ties_up
@@ -22,7 +23,7 @@ def mshift_hidden(z: int, g: int, h: int, zp_h: int, m_gh: MShift, m_one: MShift
     return f
 
 
-def pot_one(op_z: Operator, rounding: Rounding) -> int:
+def pot_one(op_z: Op, rounding: Rounding) -> int:
     """The code of 1.0 at the update gate, not saturated.  [SPEC GP-6]"""
     return shift_round(1, -op_z.exponent, rounding) + op_z.zero_point
 
@@ -32,11 +33,11 @@ def pot_hidden(
     g: int,
     h: int,
     one: int,
-    op_z: Operator,
-    op_g: Operator,
-    op_h: Operator,
-    op_O: Operator,
-    op_N: Operator,
+    op_z: Op,
+    op_g: Op,
+    op_h: Op,
+    op_O: Op,
+    op_N: Op,
     rounding: Rounding,
 ) -> dict[str, int]:
     """O, N and h' of datapath P.  [SPEC GP-7, GP-8]"""

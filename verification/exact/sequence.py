@@ -97,7 +97,8 @@ def _finish(
     if options.blend:
         k = zoneout_factor(options.zoneout)
         both = [
-            [zoneout_blend(k, a, b, zero_point, fmt) for a, b in zip(*rows, strict=True)] for rows in zip(h_prev, h, strict=True)
+            [zoneout_blend(k, a, b, zero_point, fmt) for a, b in zip(old, new, strict=True)]
+            for old, new in zip(h_prev, h, strict=True)
         ]
         _put(fields, "h_zoneout_acc", t, [[acc for acc, _ in row] for row in both])
         h = [[code for _, code in row] for row in both]
@@ -115,9 +116,10 @@ def _initial(fields: Fields, h0: np.ndarray | None, missing: int) -> Rows:
 
 
 def _pot(p: PotParams, x: np.ndarray, h0: Any, options: RunOptions, order: list[int], fields: Fields) -> None:
-    op_h, s = p.operators["input.h"], PotSet(p)
+    s = PotSet(p)
+    op_h = s.ops["input.h"]
     h = _initial(fields, h0, saturate(op_h.zero_point, op_h.fmt))
-    fields["one"][()] = pot_one(p.operators["gate.z_out"], p.rounding)
+    fields["one"][()] = pot_one(s.ops["gate.z_out"], s.rounding)
     for t in order:
         step = pot_cell(s, x[t].tolist(), h)
         h = _finish(fields, t, step, h, options, op_h.zero_point, op_h.fmt, "A")

@@ -9,6 +9,8 @@ from __future__ import annotations
 import math
 from fractions import Fraction
 
+import numpy as np
+
 from golden.spec.errors import ParameterError
 from golden.spec.formats import INT8, INT16, IntFormat
 from golden.spec.tables import DirectTable
@@ -123,7 +125,7 @@ def direct_table(
     entries = [
         ideal_code(function, i - 128, scale_in, zero_point_in, one, zero_point_out, fmt_out) for i in range(256)
     ]
-    return DirectTable(function, entries, fmt_in, fmt_out, zero_point_in, zero_point_out, float(one), float(scale_in))
+    return DirectTable(function, np.array(entries), fmt_in, fmt_out, zero_point_in, zero_point_out, float(one), float(scale_in))
 
 
 def gate_table(function: str, scale: float, zero_point: int, gate_bits: int) -> DirectTable:
