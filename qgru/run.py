@@ -89,22 +89,20 @@ def guarded(command: click.Command, arguments: Sequence[str] | None = None) -> i
     A subcommand returns its exit code (None is 0). QgruError, OSError and a missing optional package become one
     sentence and 2; usage errors are click's and 2; Ctrl-C is 130; anything else is a defect: traceback and 70.
     """
+    if "_QGRU_COMPLETE" in os.environ:  # the shell asks for completions; click answers and exits
+        command.main(prog_name="qgru")
     try:
-        code = command.main(args=None if arguments is None else list(arguments), prog_name="qgru", standalone_mode=False)
+        with command.make_context("qgru", list(sys.argv[1:] if arguments is None else arguments)) as context:
+            code = command.invoke(context)
         sys.stdout.flush()
         return code if isinstance(code, int) else EXACT
-    except click.Abort:
-        return INTERRUPTED
-    except KeyboardInterrupt:
+    except click.exceptions.Exit as error:
+        return error.exit_code
+    except (click.Abort, KeyboardInterrupt):
         return INTERRUPTED
     except click.ClickException as error:
         error.show()
         return error.exit_code
-    except SystemExit as error:
-        # click turns a closed pipe into SystemExit, caused by the OSError it saw
-        if isinstance(error.__context__, BrokenPipeError):
-            return _pipe_closed()
-        return error.code if isinstance(error.code, int) else (EXACT if error.code is None else REFUSED)
     except BrokenPipeError:
         return _pipe_closed()
     except Exception as error:

@@ -1,0 +1,185 @@
+"""The command's skeleton: exit codes, one sentence on stderr, JSON, files that appear complete or not at all."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import click
+import numpy as np
+import pytest
+
+from golden.spec.errors import ParameterError
+from qgru import __version__, cli, files, progress, run
+from tests.meta.house import ROOT
+
+
+def ending(body, arguments=()):
+    """The exit code of a command whose body is given."""
+    return run.guarded(click.Command("probe", callback=body), list(arguments))
+
+
+def raiser(error):
+    """A command body that raises."""
+
+    def body():
+        raise error
+
+    return body
+
+
+@pytest.mark.parametrize(("result", "code"), [(None, 0), (run.EXACT, 0), (run.MISMATCH, 1), (run.REFUSED, 2)])
+def test_a_command_returns_its_exit_code(result, code):
+    assert ending(lambda: result) == code
+
+
+@pytest.mark.parametrize(
+    ("error", "sentence"),
+    [
+        (ParameterError("s_x", 0.0, "a positive number"), "qgru: s_x is 0.0, expected a positive number\n"),
+        (FileNotFoundError(2, "No such file or directory", "a.npz"), "qgru: a.npz: No such file or directory\n"),
+        (OSError("disk on fire"), "qgru: disk on fire\n"),
+        (
+            ModuleNotFoundError("No module named 'g2p_en'", name="g2p_en"),
+            'qgru: g2p_en is not installed, expected it for this command: pip install "qgru[examples]"\n',
+        ),
+        (run.refusal("two\nlines \x1b[31m"), "qgru: two lines \\x1b[31m\n"),
+    ],
+)
+def test_bad_input_gets_one_sentence(error, sentence, capsys):
+    assert ending(raiser(error)) == 2
+    out, err = capsys.readouterr()
+    assert (out, err) == ("", sentence)
+
+
+def test_a_defect_shows_its_traceback(capsys):
+    assert ending(raiser(ZeroDivisionError("division by zero"))) == 70
+    assert "Traceback" in capsys.readouterr().err
+
+
+def test_a_missing_module_that_is_no_extra_is_a_defect(capsys):
+    assert ending(raiser(ModuleNotFoundError("No module named 'qgru.nope'", name="qgru.nope"))) == 70
+    assert "qgru.nope" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), click.Abort()])
+def test_an_interrupt_is_130(error):
+    assert ending(raiser(error)) == 130
+
+
+def test_usage_errors_are_2(capsys):
+    assert ending(lambda: 0, ["--nope"]) == 2
+    assert cli.main(["nope"]) == 2
+    assert "No such command" in capsys.readouterr().err
+
+
+def test_version_and_help(capsys):
+    assert cli.main(["--version"]) == 0
+    assert capsys.readouterr().out == f"qgru {__version__}\n"
+    assert cli.main(["--help"]) == 0
+    assert "Exit codes" in capsys.readouterr().out
+
+
+def test_python_m_qgru_has_the_same_exit_codes():
+    done = subprocess.run([sys.executable, "-m", "qgru", "nope"], cwd=ROOT, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 2
+    assert "Traceback" not in done.stderr
+
+
+def test_a_reader_that_goes_away_is_141():
+    code = "import sys\nimport click\nfrom qgru.run import guarded\n"
+    code += "body = lambda: [click.echo('x' * 1000) for _ in range(1000)] and None\n"
+    code += "sys.exit(guarded(click.Command('probe', callback=body), []))"
+    child = subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    child.stdout.read(10)
+    child.stdout.close()
+    error = child.stderr.read()
+    child.stderr.close()
+    assert (child.wait(timeout=60), error) == (141, b"")
+
+
+@pytest.mark.parametrize("name", cli.COMMANDS)
+def test_every_listed_command_has_its_file(name):
+    command = cli.group.get_command(click.Context(cli.group), name)
+    assert isinstance(command, click.Command), f"qgru/{name}.py is not there"
+
+
+def test_need_gives_the_module():
+    assert run.need("json") is json
+
+
+def test_json_is_canonical(capsys):
+    run.print_json({"b": np.int64(3), "a": np.array([1, 2], np.int8), "c": None})
+    assert capsys.readouterr().out == '{"a":[1,2],"b":3,"c":null}\n'
+    with pytest.raises(ValueError):
+        run.canonical_json({"x": float("nan")})
+    with pytest.raises(TypeError):
+        run.canonical_json({"x": object()})
+
+
+def test_a_file_appears_complete(tmp_path):
+    with files.atomic_file(tmp_path / "a.txt") as file:
+        file.write("one\n")
+        assert not (tmp_path / "a.txt").exists()
+    assert (tmp_path / "a.txt").read_bytes() == b"one\n"
+    assert [p.name for p in tmp_path.iterdir()] == ["a.txt"]
+
+
+def test_a_file_that_fails_leaves_the_old_one(tmp_path):
+    (tmp_path / "a.bin").write_bytes(b"old")
+    with pytest.raises(ZeroDivisionError), files.atomic_file(tmp_path / "a.bin", text=False) as file:
+        file.write(b"half")
+        raise ZeroDivisionError
+    assert (tmp_path / "a.bin").read_bytes() == b"old"
+    assert [p.name for p in tmp_path.iterdir()] == ["a.bin"]
+
+
+def test_a_folder_appears_complete(tmp_path):
+    with files.atomic_folder(tmp_path / "out") as folder:
+        (folder / "a").write_text("1")
+        assert not (tmp_path / "out").exists()
+    assert (tmp_path / "out" / "a").read_text() == "1"
+    assert [p.name for p in tmp_path.iterdir()] == ["out"]
+
+
+def test_a_folder_is_replaced_only_when_asked(tmp_path):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "old").write_text("1")
+    with pytest.raises(FileExistsError), files.atomic_folder(tmp_path / "out"):
+        pytest.fail("the block ran")
+    with files.atomic_folder(tmp_path / "out", replace=True) as folder:
+        (folder / "new").write_text("2")
+    assert [p.name for p in (tmp_path / "out").iterdir()] == ["new"]
+    assert [p.name for p in tmp_path.iterdir()] == ["out"]
+
+
+def test_a_folder_that_fails_leaves_the_old_one(tmp_path):
+    (tmp_path / "out").mkdir()
+    with pytest.raises(ZeroDivisionError), files.atomic_folder(tmp_path / "out", replace=True) as folder:
+        (folder / "half").write_text("")
+        raise ZeroDivisionError
+    assert list((tmp_path / "out").iterdir()) == []
+    assert [p.name for p in tmp_path.iterdir()] == ["out"]
+
+
+def test_a_folder_never_takes_the_place_of_a_file(tmp_path):
+    (tmp_path / "out").write_text("mine")
+    with pytest.raises(NotADirectoryError), files.atomic_folder(tmp_path / "out", replace=True):
+        pytest.fail("the block ran")
+    assert (tmp_path / "out").read_text() == "mine"
+
+
+@pytest.mark.parametrize(
+    ("terminal", "seconds", "shown"), [(True, (0.0, 2.5, 3.0), True), (True, (0.0, 1.0, 1.9), False), (False, (0.0, 9.0, 9.5), False)]
+)
+def test_the_bar_shows_only_on_a_terminal_and_after_two_seconds(terminal, seconds, shown, capsys, monkeypatch):
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    ticks = iter(seconds)
+    with progress.progress("comparing", 2, terminal=terminal, clock=lambda: next(ticks)) as advance:
+        advance(1)
+        advance(1)
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert ("comparing" in err) is shown
