@@ -171,7 +171,8 @@ def test_a_folder_never_takes_the_place_of_a_file(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("terminal", "seconds", "shown"), [(True, (0.0, 2.5, 3.0), True), (True, (0.0, 1.0, 1.9), False), (False, (0.0, 9.0, 9.5), False)]
+    ("terminal", "seconds", "shown"),
+    [(True, (0.0, 2.5, 3.0), True), (True, (0.0, 1.0, 1.9), False), (False, (0.0, 9.0, 9.5), False)],
 )
 def test_the_bar_shows_only_on_a_terminal_and_after_two_seconds(terminal, seconds, shown, capsys, monkeypatch):
     monkeypatch.setenv("TERM", "xterm")

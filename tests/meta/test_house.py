@@ -9,7 +9,8 @@ import pytest
 
 from tests.meta.house import PACKAGES, ROOT, STEPS, clauses, name_of, public_functions, python_files, tree
 
-EXACT = ("golden", "cuda_impl", "verification", "vectors", *(f"tests/{p}" for p in ("golden", "cuda_impl", "verification", "vectors")))
+COMPARED = ("golden", "cuda_impl", "verification", "vectors")
+EXACT = (*COMPARED, *(f"tests/{folder}" for folder in COMPARED))
 TOLERANT = {"all" + "close", "is" + "close", "rtol", "atol", "ap" + "prox", "assert_almost_equal", "assert_array_almost_equal"}
 LATER = re.compile(r"\b(" + "|".join(("TO" + "DO", "FIX" + "ME", "X" + "XX", "NotImplemented" + "Error", "HA" + "CK")) + r")\b")
 CITED = re.compile(r"\[SPEC ([^\]]+)\]")
