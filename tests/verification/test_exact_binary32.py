@@ -10,8 +10,9 @@ import pytest
 
 from verification.exact import binary32
 
-SPECIAL = [0x00000000, 0x80000000, 0x00000001, 0x80000001, 0x007FFFFF, 0x00800000, 0x00800001, 0x3F800000, 0xBF800000, 0x3F7FFFFF,
-           0x4B000000, 0x4B7FFFFF, 0x4F000000, 0x7F7FFFFF, 0xFF7FFFFF, 0x7F800000, 0xFF800000, 0x7FC00000]  # fmt: skip
+SPECIAL = [0x00000000, 0x80000000, 0x00000001, 0x80000001, 0x007FFFFF, 0x00800000, 0x00800001, 0x3F800000, 0xBF800000,
+           0x3F7FFFFF, 0x4B000000, 0x4B7FFFFF, 0x4F000000, 0x7F7FFFFF, 0xFF7FFFFF, 0x7F800000, 0xFF800000,
+           0x7FC00000]  # fmt: skip
 
 
 def bits(value):
@@ -30,7 +31,7 @@ def pairs():
         out.append((rng.getrandbits(32), rng.getrandbits(32)))
         e = rng.randrange(1, 254)  # neighbours in exponent: cancellation, carries and ties
         near = min(max(e + rng.randrange(-25, 26), 0), 254)
-        out.append((e << 23 | rng.getrandbits(23) | rng.getrandbits(1) << 31, near << 23 | rng.getrandbits(23) | rng.getrandbits(1) << 31))
+        out.append(tuple(rng.getrandbits(1) << 31 | exponent << 23 | rng.getrandbits(23) for exponent in (e, near)))
     return out
 
 

@@ -25,9 +25,10 @@ def mshift_params():
     return MShiftParams(
         W=np.array([[2, -1, 4]]), R=np.array([[1, 2, 3]]), bx=np.array([4, 0, -6]), br=np.array([2, 1, 8]),
         s_x=1.0, s_h=1.0, s_w=1.0, s_r=1.0, s_bx=1.0, s_br=1.0, s_z=1.0, s_r_gate=1.0, s_g=1.0,
-        m_Rh_z=MShift(1, 1), m_Rh_r=MShift(1, 2), m_bx=MShift(1, 1), m_br_z=MShift(1, 0), m_br_r=MShift(3, 1), m_br_g=MShift(1, 2),
-        m_z=MShift(5, 1), m_r=MShift(3, 2), m_g=MShift(1, 1), m_rRh=MShift(33, 12), m_gh=MShift(3, 2), m_one=MShift(3, 2),
-        table_z=DirectTable("sigmoid", halves, INT8, INT8, zero_point_in=-1), table_r=DirectTable("sigmoid", halves, INT8, INT8),
+        m_Rh_z=MShift(1, 1), m_Rh_r=MShift(1, 2), m_bx=MShift(1, 1), m_br_z=MShift(1, 0), m_br_r=MShift(3, 1),
+        m_br_g=MShift(1, 2), m_z=MShift(5, 1), m_r=MShift(3, 2), m_g=MShift(1, 1), m_rRh=MShift(33, 12), m_gh=MShift(3, 2),
+        m_one=MShift(3, 2), table_z=DirectTable("sigmoid", halves, INT8, INT8, zero_point_in=-1),
+        table_r=DirectTable("sigmoid", halves, INT8, INT8),
         table_g=DirectTable("tanh", np.minimum(-CODES, 127), INT8, INT8, zero_point_in=2),
         zp_x=1, zp_h=1, zp_z=-1, zp_r=0, zp_g=2,
     )  # fmt: skip
@@ -35,8 +36,10 @@ def mshift_params():
 
 MSHIFT = {
     "x": [3], "Wx": [4, -2, 8], "Rh": [4, 8, 12],
-    "z_Rh_aligned": [2], "z_bx_aligned": [2], "z_br_aligned": [2], "z_acc": [10], "z_a": [10], "z_pre": [24], "z": [76],  # 25 - 1
-    "r_Rh_aligned": [2], "r_bx_aligned": [0], "r_br_aligned": [2], "r_acc": [2], "r_a": [2], "r_pre": [2], "r": [65],  # 1.5 -> 2 twice
+    "z_Rh_aligned": [2], "z_bx_aligned": [2], "z_br_aligned": [2], "z_acc": [10], "z_a": [10],
+    "z_pre": [24], "z": [76],  # 25 - 1
+    "r_Rh_aligned": [2], "r_bx_aligned": [0], "r_br_aligned": [2], "r_acc": [2], "r_a": [2],
+    "r_pre": [2], "r": [65],  # 1.5 -> 2 twice
     "g_br_aligned": [2], "g_b_acc": [14], "g_b": [14], "g_rb": [910], "g_c": [7],  # 30030 / 4096 = 7.33
     "g_bx_aligned": [-3], "g_acc": [12], "g_a": [12], "g_pre": [8], "g": [-8],
     "n_acc": [-408], "n": [-306], "S": [-2], "h_new": [0],  # 51 * -8; 76 * 4 - 306; -1.5 -> -1, + 1
@@ -80,16 +83,18 @@ def pot_params(rounding=Rounding.TIES_AWAY):
         return PiecewiseLinear("sigmoid", *one, INT8, UINT8, zero_point_in, zero_point_out)
 
     return PotParams(
-        W=np.array([[3, -2, 5]]), R=np.array([[1, 2, -3]]), bx=np.array([5, 3, -9]), br=np.array([-6, -1, 7]), operators=operators,
-        act_z=line(1, -3, 100, 3, 0), act_r=line(3, 1, 64, -2, 2),
+        W=np.array([[3, -2, 5]]), R=np.array([[1, 2, -3]]), bx=np.array([5, 3, -9]), br=np.array([-6, -1, 7]),
+        operators=operators, act_z=line(1, -3, 100, 3, 0), act_r=line(3, 1, 64, -2, 2),
         act_g=DirectTable("tanh", np.clip(2 * CODES, -128, 127), INT8, INT8, zero_point_out=-4), rounding=rounding,
     )  # fmt: skip
 
 
 POT = {
-    "x": [5], "one": [128], "Wx_acc": [12, -8, 20], "Wx": [5, 0, 5], "Rh_acc": [8, 16, -24], "Rh": [4, 4, -12],  # 20 / 8 -> 3
+    "x": [5], "one": [128], "Wx_acc": [12, -8, 20], "Wx": [5, 0, 5],   # 20 / 8 -> 3
+    "Rh_acc": [8, 16, -24], "Rh": [4, 4, -12],
     "z_Wx_aligned": [3], "z_Rh_aligned": [2], "z_bx_aligned": [1], "z_br_aligned": [-3], "z_acc": [6], "z_pre": [6], "z": [124],
-    "r_Wx_aligned": [-1], "r_Rh_aligned": [1], "r_bx_aligned": [2], "r_br_aligned": [-1], "r_acc": [-1], "r_pre": [-1], "r": [66],
+    "r_Wx_aligned": [-1], "r_Rh_aligned": [1], "r_bx_aligned": [2], "r_br_aligned": [-1], "r_acc": [-1],
+    "r_pre": [-1], "r": [66],
     "A_Rh_aligned": [-6], "A_br_aligned": [2], "A_acc": [-3], "A": [-3],
     "P_prod": [-256], "P_acc": [1], "P": [1],
     "g_Wx_aligned": [12], "g_P_aligned": [-8], "g_bx_aligned": [-5], "g_acc": [-1], "g_pre": [-1], "g": [-2],
@@ -116,8 +121,12 @@ def test_pot_cell_with_ties_to_even():
     check(trace, POT | changed)
 
 
-@pytest.mark.parametrize(("exponent", "rounding", "one"), [(-1, Rounding.TIES_AWAY, 1), (-1, Rounding.TIES_EVEN, 0), (-2, Rounding.TIES_AWAY, 0),
-                                                          (0, Rounding.TIES_EVEN, 1), (15, Rounding.TIES_AWAY, 32768)])  # fmt: skip
+AWAY, EVEN = Rounding.TIES_AWAY, Rounding.TIES_EVEN
+
+
+@pytest.mark.parametrize(
+    ("exponent", "rounding", "one"), [(-1, AWAY, 1), (-1, EVEN, 0), (-2, AWAY, 0), (0, EVEN, 1), (15, AWAY, 32768)]
+)
 def test_the_code_of_one(exponent, rounding, one):
     p = pot_params(rounding)
     z_out = Operator(UINT8, exponent, 0)
@@ -130,7 +139,8 @@ def dynamic_params(**changes):
         W=np.array([[127 / 128, -1 / 2, 1 / 4]], np.float32), R=np.array([[127 / 64, 0, -1 / 64]], np.float32),
         bx=np.array([-8258 / 4096, 4000 / 4096, 0], np.float32), br=np.array([1 / 4096, 0, 127 / 4096], np.float32),
         s_z=1 / 16, s_r_gate=1 / 16, s_g=1 / 16, table_z=gate_table("sigmoid", 1 / 16, 0, 8),
-        table_r=gate_table("sigmoid", 1 / 16, 0, 8), table_g=gate_table("tanh", 1 / 16, 0, 8), x_symmetric=True, h_symmetric=True,
+        table_r=gate_table("sigmoid", 1 / 16, 0, 8), table_g=gate_table("tanh", 1 / 16, 0, 8),
+        x_symmetric=True, h_symmetric=True,
     ) | changes))  # fmt: skip
 
 
@@ -170,7 +180,8 @@ def test_dynamic_second_step_by_hand():
     # the extremes of h are both f32(127 * f32(1/127)) = 1: rmin = f32(-0.9f + 0.1f), rmax = f32(0.9f + 0.1f) = 1
     assert trace["h_min"].tolist() == [-1.0, float.fromhex("-0x1.999998p-1")]
     assert trace["h_max"].tolist() == [1.0, 1.0]
-    assert (trace["s_h"].tolist(), trace["m_h"].tolist(), trace["h_q"].reshape(-1).tolist()) == ([F127, F127], [0, 2**18], [127, 127])
+    assert (trace["s_h"].tolist(), trace["m_h"].tolist()) == ([F127, F127], [0, 2**18])
+    assert trace["h_q"].reshape(-1).tolist() == [127, 127]
     assert trace["s_b"] == 1 / 4096 and trace["bx"].tolist() == [-8258, 4000, 0]
 
 
@@ -185,14 +196,14 @@ def test_dynamic_asymmetric_start():
 
 def test_dynamic_saturates_the_reset_multiplier():
     """W tiny, R large: s_Rh / s_Wx leaves both limits."""
-    p = dynamic_params(
-        W=np.zeros((1, 3), np.float32), R=np.full((1, 3), 2.0**20, np.float32), bx=np.zeros(3, np.float32), shift=31, shift_bias=31
-    )
+    W, R = np.zeros((1, 3), np.float32), np.full((1, 3), 2.0**20, np.float32)
+    p = dynamic_params(W=W, R=R, bx=np.zeros(3, np.float32), shift=31, shift_bias=31)
     trace = forward(p, np.zeros((1, 1, 1), np.float32))
     assert trace["m_rRh"].tolist() == [2**24 - 1] and trace["m_Rh_z"].tolist() == [2**31 - 1]
 
 
 def test_bias_of_int32_saturates():
-    p = dynamic_params(W=np.zeros((1, 3), np.float32), bx=np.full(3, 2.0**20, np.float32), br=np.full(3, -(2.0**20), np.float32))
+    large = np.full(3, 2.0**20, np.float32)
+    p = dynamic_params(W=np.zeros((1, 3), np.float32), bx=large, br=-large)
     trace = forward(p, np.zeros((1, 1, 1), np.float32))
     assert trace["bx"].tolist() == [INT32.qmax] * 3 and trace["br"].tolist() == [INT32.qmin] * 3

@@ -90,16 +90,18 @@ def test_direct_with_a_narrow_input():
     assert [activate(q, table) for q in (-8, 7)] == [-8, 7]
 
 
-@pytest.mark.parametrize(("q", "index"), [(-32768, 0), (-32640, 0), (-32639, 1), (0, 128), (-1, 127), (128, 128), (129, 128), (32767, 255),
-                                          (32639, 255), (32638, 254)])  # fmt: skip
+@pytest.mark.parametrize(
+    ("q", "index"),
+    [(-32768, 0), (-32640, 0), (-32639, 1), (-1, 127), (0, 128), (256, 128), (257, 129), (32638, 254), (32639, 255)],
+)
 def test_direct_wide_index(q, index):
     table = DirectTable("tanh", COUNTING, INT16, INT8)
     assert direct_wide(q, table) == activate(q, table) == index - 128
 
 
 def test_piecewise_linear_by_hand():
-    table = PiecewiseLinear("sigmoid", np.array([-10, 0, 20]), np.array([1, 3, -5]), np.array([-1, 1, 2]), np.array([4, 100, 200]),
-                            INT8, UINT8, zero_point_in=1)  # fmt: skip
+    parts = [np.array(v) for v in ([-10, 0, 20], [1, 3, -5], [-1, 1, 2], [4, 100, 200])]
+    table = PiecewiseLinear("sigmoid", *parts, INT8, UINT8, zero_point_in=1)
     assert piecewise_linear(-11, table) == 0  # (-12) * 2 + 4 = -20, saturated
     assert piecewise_linear(-10, table) == 83  # 3 * -11 / 2 = -16.5 -> -17
     assert piecewise_linear(-1, table) == 97  # -6 / 2
@@ -118,6 +120,7 @@ def test_piecewise_quadratic_by_hand():
 
 
 def test_direct_table_of_datapath_p():
-    table = direct_table("sigmoid", scale_in=Fraction(1, 16), zero_point_in=3, fmt_in=INT8, one=2**7, zero_point_out=0, fmt_out=UINT8)
+    scale = Fraction(1, 16)
+    table = direct_table("sigmoid", scale_in=scale, zero_point_in=3, fmt_in=INT8, one=2**7, zero_point_out=0, fmt_out=UINT8)
     assert table.entries[128 + 3] == 64 and table.entries[255] == 128  # sigma(7.75) * 128 = 127.94
     assert activate(3, table) == 64

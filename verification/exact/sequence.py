@@ -149,14 +149,17 @@ def _weight(w: np.ndarray, name: str) -> tuple[float, list[list[int]]]:
     return scale, [[quantize(value, scale, 0, INT8) for value in row] for row in w.tolist()]
 
 
-def _dynamic_start(p: MShiftDynamicParams, h0: Any, batch: int, first: int | None) -> DynamicState:
-    """The state before step 0: the union of [-1, 1] and the extremes of h0, and h0 quantized with it.  [SPEC D]"""
+def _dynamic_start(p: MShiftDynamicParams, h0: Any, batch: int) -> DynamicState:
+    """The state before step 0: the union of [-1, 1] and the extremes of h0, and h0 quantized with it.  [SPEC D]
+
+    A refusal names h0 and no step, for none was begun.  [SPEC E-5]
+    """
     if isinstance(h0, DynamicState):
         return h0
     rows = [[0.0] * p.hidden_size for _ in range(batch)] if h0 is None else h0.tolist()
-    cmin, cmax = ranges.extremes([value for row in rows for value in row], "h", first)
+    cmin, cmax = ranges.extremes([value for row in rows for value in row], "h0")
     h_min, h_max = min(-1.0, cmin), max(1.0, cmax)
-    s_h, zp_h = _scale(p.h_symmetric, h_min, h_max, "h", first)
+    s_h, zp_h = _scale(p.h_symmetric, h_min, h_max, "h0", None)
     codes = [[quantize(value, s_h, zp_h, INT8) for value in row] for row in rows]
     return DynamicState(np.array(codes, dtype=np.int32), s_h, zp_h, h_min, h_max)
 
@@ -166,7 +169,7 @@ def _mshift_dynamic(
 ) -> DynamicState:
     s_w, W = _weight(p.W, "W")
     s_r, R = _weight(p.R, "R")
-    start = _dynamic_start(p, h0, x.shape[1], order[0] if order else None)
+    start = _dynamic_start(p, h0, x.shape[1])
     h = _initial(fields, start.h, 0)
     s_h, zp_h, h_min, h_max = start.s_h, start.zp_h, start.h_min, start.h_max
     x_min, x_max, s_b, done = start.x_min, start.x_max, start.s_b, start.steps
