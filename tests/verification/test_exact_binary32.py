@@ -8,6 +8,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
+from golden.spec.errors import ParameterError
 from verification.exact import binary32
 
 SPECIAL = [0x00000000, 0x80000000, 0x00000001, 0x80000001, 0x007FFFFF, 0x00800000, 0x00800001, 0x3F800000, 0xBF800000,
@@ -98,3 +99,10 @@ def test_signs_of_zero():
 def test_is_binary32():
     assert binary32.is_binary32(0.5) and binary32.is_binary32(math.inf) and binary32.is_binary32(math.nan)
     assert not binary32.is_binary32(0.1)
+
+
+@pytest.mark.parametrize("operand", [0.1, 1, np.float32(0.5), 2.0**128, 2.0**-150])
+def test_an_operand_that_is_not_a_binary32_number_is_refused(operand):
+    for operation in (binary32.add, binary32.sub, binary32.mul, binary32.div):
+        with pytest.raises(ParameterError, match="a binary32 number"):
+            operation(1.0, operand)

@@ -49,7 +49,8 @@ def pot():
     rng = numbers(3)
     e = {
         "input.x": 5, "input.h": 7, "matmul.Wx": 4, "matmul.Rh": 5, "gate.z_pre": 4, "gate.z_out": 8,
-        "gate.r_pre": 4, "gate.r_out": 8, "gate.g_pre": 5, "gate.g_out": 7, "op.Rh_add_br": 4, "op.rRh": 5, "op.old_contrib": 7, "op.new_contrib": 7,
+        "gate.r_pre": 4, "gate.r_out": 8, "gate.g_pre": 5, "gate.g_out": 7, "op.Rh_add_br": 4, "op.rRh": 5,
+        "op.old_contrib": 7, "op.new_contrib": 7,
     }  # fmt: skip
     zp = {"input.x": 3, "input.h": -5, "gate.z_pre": 9, "op.rRh": -2, "op.old_contrib": 4}
     operators = {k: Operator(UINT8 if k in ("gate.z_out", "gate.r_out") else INT8, v, zp.get(k, 0)) for k, v in e.items()}

@@ -1,7 +1,7 @@
 """IEEE binary32, done exactly: every operation on fractions, then one rounding to nearest, ties to even.
 
 A binary32 number is held in a Python float, which contains it exactly (infinities, NaN and the sign of zero too). The
-operands of every function but `nearest` must be binary32 numbers already. No operation uses the machine's own float
+operands of the operations must be binary32 numbers already, anything else is refused. No operation uses the machine's own float
 arithmetic: the operands are taken apart into integers, the exact result is a ratio of integers, and `round_ratio` rounds it.
 """
 
@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import math
 from fractions import Fraction
+
+from golden.spec.errors import ParameterError
 
 PRECISION = 24  # bits of a normal significand
 MIN_QUANTUM = -149  # exponent of the least subnormal
@@ -58,8 +60,15 @@ def is_binary32(value: float) -> bool:
     return math.isnan(value) or nearest(value) == value
 
 
+def _check(a: float, b: float) -> None:
+    for value in (a, b):
+        if not isinstance(value, float) or not is_binary32(value):
+            raise ParameterError("operand", repr(value), "a Python float that is exactly a binary32 number")
+
+
 def add(a: float, b: float) -> float:
     """f32(a + b).  An exact zero is +0.0 unless both operands are -0.0."""
+    _check(a, b)
     if math.isnan(a) or math.isnan(b):
         return NAN
     if math.isinf(a) or math.isinf(b):
@@ -82,6 +91,7 @@ def sub(a: float, b: float) -> float:
 
 def mul(a: float, b: float) -> float:
     """f32(a * b).  Infinity times zero is NaN."""
+    _check(a, b)
     if math.isnan(a) or math.isnan(b):
         return NAN
     negative = math.copysign(1.0, a) != math.copysign(1.0, b)
@@ -96,6 +106,7 @@ def mul(a: float, b: float) -> float:
 
 def div(a: float, b: float) -> float:
     """f32(a / b).  0/0 and inf/inf are NaN, a non-zero number over zero is an infinity."""
+    _check(a, b)
     if math.isnan(a) or math.isnan(b):
         return NAN
     negative = math.copysign(1.0, a) != math.copysign(1.0, b)

@@ -41,9 +41,7 @@ def ema(rmin: float, rmax: float, cmin: float, cmax: float) -> tuple[float, floa
     return blend(rmin, cmin), blend(rmax, cmax)
 
 
-def asymmetric(
-    rmin: float, rmax: float, fmt: IntFormat, tensor: str = "range", step: int | None = None
-) -> tuple[float, int]:
+def asymmetric(rmin: float, rmax: float, fmt: IntFormat, tensor: str = "range", step: int | None = None) -> tuple[float, int]:
     """(scale, zero point) of a range that always holds zero.  [SPEC E-2, E-5]"""
     _finite(rmin, tensor, step)
     _finite(rmax, tensor, step)
@@ -57,9 +55,7 @@ def asymmetric(
     return scale, saturate(nearest_even(t), fmt)
 
 
-def symmetric(
-    rmin: float, rmax: float, fmt: IntFormat, tensor: str = "range", step: int | None = None
-) -> tuple[float, int]:
+def symmetric(rmin: float, rmax: float, fmt: IntFormat, tensor: str = "range", step: int | None = None) -> tuple[float, int]:
     """(scale, 0) of a range taken symmetric around zero.  [SPEC E-3, E-5]"""
     _finite(rmin, tensor, step)
     _finite(rmax, tensor, step)

@@ -122,9 +122,7 @@ def direct_table(
     fmt_out: IntFormat,
 ) -> DirectTable:
     """The 256 exact entries as a table; scale_in is the input scale of one entry.  [SPEC A-1]"""
-    entries = [
-        ideal_code(function, i - 128, scale_in, zero_point_in, one, zero_point_out, fmt_out) for i in range(256)
-    ]
+    entries = [ideal_code(function, i - 128, scale_in, zero_point_in, one, zero_point_out, fmt_out) for i in range(256)]
     return DirectTable(function, np.array(entries), fmt_in, fmt_out, zero_point_in, zero_point_out, float(one), float(scale_in))
 
 
