@@ -29,8 +29,11 @@ def derive(
     shift         0 ... 31
     limit         the greatest M: 2**31 - 1, for m_rRh 2**24 - 1
     saturating    True in dynamic mode, where M saturates; else a larger M is refused
-    Raises        ParameterError naming the multiplier
+    Raises        ParameterError naming the multiplier; RangeError for a scale that is not finite and positive
     """
+    for scale_name, scale in (("s_from", s_from), ("s_to", s_to)):
+        if not (math.isfinite(scale) and scale > 0):
+            raise RangeError(f"{name} {scale_name}", scale)
     with np.errstate(all="ignore"):
         ratio = np.float32(s_from) / np.float32(s_to)
         p = ratio * np.float32(2**shift)
@@ -148,7 +151,7 @@ def derive_mshifts(
     """
     s_Wx = scale_product(s_w, s_x, "s_Wx", step)
     s_Rh = scale_product(s_r, s_h, "s_Rh", step)
-    s_rRh = scale_product(S_ONE, s_Rh, "s_rRh", step)
+    s_rRh = scale_product(S_ONE, s_Rh, "s_one*s_Rh", step)
     ratios = {
         "m_Rh_z": (s_Rh, s_Wx),
         "m_Rh_r": (s_Rh, s_Wx),

@@ -375,9 +375,9 @@ def _same(a: Any, b: Any) -> bool:
 
 
 def check_input(params: Params, x: Any) -> np.ndarray:
-    """x as [T,N,C]: codes of fmt_x (int32) for the static datapaths, finite float32 for dynamic ranges.
+    """x as [T,N,C]: codes of fmt_x (int32) for the static datapaths, float32 for dynamic ranges.
 
-    Raises ParameterError naming x (SPEC F-3), with the step for a NaN or inf (SPEC E-5).
+    Raises ParameterError naming x (SPEC F-3). A NaN or inf is found in the time loop, which knows the step (SPEC E-5).
     """
     shape = (None, None, params.input_size)
     if params.datapath != "mshift-dynamic":
