@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from golden.spec.arrays import freeze, int_array
+from golden.spec.arrays import checked_int, freeze, int_array
 from golden.spec.errors import ParameterError
 from golden.spec.formats import INT32, IntFormat
 
@@ -25,6 +25,9 @@ def _common(table: Any, kind: str) -> None:
         fmt = getattr(table, name)
         if not isinstance(fmt, IntFormat) or fmt.bits > 16:
             raise ParameterError(f"{kind} {name}", repr(fmt), "an IntFormat of 2 to 16 bits")
+    for name in ("zero_point_in", "zero_point_out"):
+        zero_point = checked_int(f"{kind} {name}", getattr(table, name), INT32.qmin, INT32.qmax)
+        object.__setattr__(table, name, zero_point)
 
 
 @dataclass(frozen=True, eq=False)
@@ -143,4 +146,4 @@ def _segments(table: Any, names: tuple[str, ...], shifts: tuple[str, ...]) -> No
 
 
 Activation = DirectTable | PiecewiseLinear | PiecewiseQuadratic
-ACTIVATIONS = {c.kind: c for c in (DirectTable, PiecewiseLinear, PiecewiseQuadratic)}
+ACTIVATIONS: dict[str, type[Any]] = {c.kind: c for c in (DirectTable, PiecewiseLinear, PiecewiseQuadratic)}
