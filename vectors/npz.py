@@ -98,22 +98,18 @@ def read_npz(
               expected one, object arrays, Fortran order, NaN or inf
     """
     members = _directory(data, file)
-    names = [m.name for m in members]
-    if expected is not None and set(names) != set(expected):
-        missing, unknown = sorted(set(expected) - set(names)), sorted(set(names) - set(expected))
+    names = {m.name for m in members}
+    if expected is not None and names != set(expected):
+        missing, unknown = sorted(set(expected) - names), sorted(names - set(expected))
         raise VectorError(
             file, "the list of arrays", f"missing {shown(missing)} and unknown {shown(unknown)}", "the arrays of the manifest"
         )
     total = sum(m.size for m in members)
     if total > limit:
         raise VectorError(file, "the size of the arrays", f"{total} bytes", f"at most {limit}")
-    for m in members if expected is not None else ():
-        claim = expected[m.name]
-        content = _count(claim.shape) * np.dtype(claim.dtype).itemsize
-        if not content + len(_MAGIC) + 2 <= m.size <= content + MAX_HEADER:
-            raise VectorError(
-                file, f"the size of {m.name}", f"{m.size} bytes", f"{content} bytes and a header, as its shape has"
-            )
+    for m in members:
+        if expected is not None:
+            _plausible(m, expected[m.name], file)
     arrays = {}
     for m in members:
         array = _npy(_inflate(data, file, m), file, m.name)
@@ -122,6 +118,13 @@ def read_npz(
             raise VectorError(file, m.name, f"{array.dtype} {list(array.shape)}", f"{claim.dtype} {list(claim.shape)}")
         arrays[m.name] = array
     return arrays
+
+
+def _plausible(m: _Member, claim: Claim, file: str) -> None:
+    """Raise VectorError unless the declared size of an entry is the array's and that of a header."""
+    content = _count(claim.shape) * np.dtype(claim.dtype).itemsize
+    if not content + len(_MAGIC) + 2 <= m.size <= content + MAX_HEADER:
+        raise VectorError(file, f"the size of {m.name}", f"{m.size} bytes", f"{content} bytes and a header, by its shape")
 
 
 def _count(shape: tuple[int, ...]) -> int:

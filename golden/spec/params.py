@@ -48,7 +48,7 @@ def _weights(self: Any, read: Any) -> None:
 
 def _gate_tables(self: Any) -> None:
     """Check the three direct tables of datapath M and the gate input format.  [SPEC A-1, A-2, GM-1, GM-2]"""
-    if self.gate_bits not in (8, 16) or isinstance(self.gate_bits, bool):
+    if type(self.gate_bits) is not int or self.gate_bits not in (8, 16):
         raise ParameterError("gate_bits", repr(self.gate_bits), "8 or 16")
     for k in ("z", "r", "g"):
         name = f"table_{k}"

@@ -52,7 +52,7 @@ def from_plain(description: Mapping[str, Any], arrays: Mapping[str, np.ndarray])
 
     Raises ParameterError naming the first field that is missing, unknown or of the wrong kind.
     """
-    if not isinstance(description, Mapping) or description.get("datapath") not in PARAMETER_SETS:
+    if not isinstance(description, Mapping) or description.get("datapath") not in list(PARAMETER_SETS):
         found = description.get("datapath") if isinstance(description, Mapping) else type(description).__name__
         raise ParameterError("datapath", repr(found), f"one of {', '.join(PARAMETER_SETS)}")
     used: set[str] = set()
@@ -73,12 +73,14 @@ def _unpack(cls: type, item: Any, prefix: str, arrays: Mapping[str, np.ndarray],
             raise ParameterError(f"{prefix}{name}", "an unknown field", f"a field of {cls.__name__}")
     values: dict[str, Any] = {}
     for name in known:
-        full = prefix + name
-        if full in arrays:
+        full, is_array = prefix + name, "ndarray" in str(known[name].type)
+        if is_array and full in arrays:
             if name in item:
                 raise ParameterError(full, "given twice", "an array or a value")
             values[name] = arrays[full]
             used.add(full)
+        elif is_array and isinstance(item.get(name), (list, Mapping)):
+            raise ParameterError(full, f"a {type(item[name]).__name__} in the description", "an array")
         elif name in item:
             values[name] = _value(name, full, item[name], arrays, used)
         else:
@@ -95,7 +97,7 @@ def _value(name: str, full: str, value: Any, arrays: Mapping[str, np.ndarray], u
         return {key: _unpack(Operator, op, f"{key}.", arrays, used) for key, op in value.items()}
     if name.startswith(("table_", "act_")):
         kind = value.get("kind") if isinstance(value, Mapping) else None
-        if kind not in ACTIVATIONS:
+        if kind not in list(ACTIVATIONS):
             raise ParameterError(f"{full} kind", repr(kind), f"one of {', '.join(ACTIVATIONS)}")
         return _unpack(ACTIVATIONS[kind], {k: v for k, v in value.items() if k != "kind"}, full + ".", arrays, used)
     if name in ("fmt", "fmt_in", "fmt_out"):

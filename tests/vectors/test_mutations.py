@@ -1,0 +1,146 @@
+"""Whatever is done to a set at random, reading it ends in success or in a QgruError.
+
+QGRU_MUTATIONS   how many mutations are tried (1000)
+"""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+import json
+import os
+import random
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from golden.spec.errors import QgruError
+from tests.vectors.damage import members, zipped
+from tests.vectors.examples import FLAGS, cases
+from vectors.manifest import seal
+from vectors.reader import open_set
+from vectors.writer import write_set
+
+COUNT = int(os.environ.get("QGRU_MUTATIONS", "1000"))
+PARTS = 10
+VALUES: list[Any] = [
+    *(None, True, False, 0, 1, -1, 2, 7, 2**31, -(2**63), 10**19, 0.0, -0.0, 0.5, 1e308, 5e-324),
+    *("", "x", "int8", "uint99", "../x", "\ud800", "a" * 1000, "trace.z", "W", "pot", "mshift-dynamic", "ties_up"),
+    *([], [0], [[]], [1, 2, 3, 4, 5], [None], {}, {"kind": "direct"}, {"kind": []}, {"": {}}, {"multiplier": 1}),
+]
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    path = tmp_path_factory.mktemp("sets") / "set"
+    chosen = {case.id: case for case in cases()}
+    small = [chosen[id] for id in ("mshift-training", "pot-zoneout", "dynamic-continued")]
+    write_set(path, small, seed=7, version="1.0", flags=FLAGS)
+    return path
+
+
+def places(value: Any, found: list[tuple[Any, Any]]) -> list[tuple[Any, Any]]:
+    """Every (container, key) inside value."""
+    for key in list(value) if isinstance(value, dict) else range(len(value)):
+        found.append((value, key))
+        if isinstance(value[key], (dict, list)):
+            places(value[key], found)
+    return found
+
+
+def mutate_value(rng: random.Random, manifest: dict[str, Any]) -> None:
+    """Replace, remove, add, rename, double or swap something in the manifest; parameter sets most often."""
+    root = manifest
+    if rng.random() < 0.6:
+        root = rng.choice(manifest["cases"])
+        root = root[rng.choice(["params", "params", "params", "arrays", "options", "profile"])]
+    known = places(root, [])
+    container, key = rng.choice(known)
+    kind = rng.randrange(6)
+    if kind == 0:
+        container[key] = rng.choice(VALUES)
+    elif kind == 1:
+        del container[key]
+    elif kind == 2 and isinstance(container, dict):
+        container[rng.choice(["x", "", "..", "sha256", "zp_w", "h0"])] = copy.deepcopy(container[key])
+    elif kind == 3 and isinstance(container, list):
+        container.append(copy.deepcopy(container[key]))
+    elif kind == 4 and type(container[key]) in (int, float):
+        container[key] = container[key] * rng.choice([-1, 2, 0, 1.5]) + rng.choice([0, 1, -1, 2**32])
+    else:
+        other, name = rng.choice(known)
+        container[key], other[name] = copy.deepcopy(other[name]), copy.deepcopy(container[key])
+
+
+def mutate_bytes(rng: random.Random, data: bytes) -> bytes:
+    """Flip, overwrite, remove, double or insert some bytes."""
+    spoiled = bytearray(data)
+    for _ in range(rng.choice([1, 1, 2, 8])):
+        at = rng.randrange(len(spoiled) + 1)
+        length = rng.choice([1, 2, 4, 64])
+        kind = rng.randrange(5)
+        if kind == 0 and at < len(spoiled):
+            spoiled[at] ^= 1 << rng.randrange(8)
+        elif kind == 1:
+            spoiled[at : at + length] = rng.choice([b"\0", b"\xff", b"9", b"[", b'"', bytes([rng.randrange(256)])]) * length
+        elif kind == 2:
+            del spoiled[at : at + length]
+        elif kind == 3:
+            spoiled[at:at] = spoiled[at : at + length]
+        else:
+            spoiled[at:at] = rng.randbytes(length)
+    return bytes(spoiled)
+
+
+def mutate(rng: random.Random, folder: Path) -> None:
+    """Spoil one file; three times in four with hashes that fit again."""
+    text = (folder / "manifest.json").read_bytes()
+    manifest = json.loads(text)
+    file = rng.choice(manifest["cases"])["file"]
+    data = (folder / file).read_bytes()
+    kind = rng.randrange(8)
+    if kind < 3:
+        mutate_value(rng, manifest)
+        try:
+            text = seal(manifest)
+        except (KeyError, TypeError, ValueError):
+            text = mutate_bytes(rng, text)
+    elif kind == 3:
+        text = mutate_bytes(rng, text)
+    else:
+        if kind == 7:
+            entries = members(data)
+            at = rng.randrange(len(entries))
+            entries[at] = (entries[at][0], mutate_bytes(rng, entries[at][1]))
+            data = zipped(entries)
+        else:
+            data = mutate_bytes(rng, data)
+        if kind > 4 and file in manifest["files"]:
+            manifest["files"][file] = {"sha256": hashlib.sha256(data).hexdigest(), "bytes": len(data)}
+            text = seal(manifest)
+    (folder / "manifest.json").write_bytes(text)
+    (folder / file).write_bytes(data)
+
+
+@pytest.mark.parametrize("part", range(PARTS))
+def test_a_mutation_is_refused_or_changes_nothing_that_matters(whole, tmp_path, part):
+    rng = random.Random(f"mutations {part}")
+    folder = tmp_path / "set"
+    refused = 0
+    for number in range(max(1, COUNT // PARTS)):
+        shutil.copytree(whole, folder)
+        state = rng.getstate()
+        mutate(rng, folder)
+        try:
+            for case in open_set(folder).values():
+                assert case.trace.codes > 0
+        except QgruError as error:
+            refused += 1
+            text = str(error)
+            assert "\n" not in text and text.isascii() and len(text) < 1500, (part, number, text)
+        except Exception as error:
+            raise AssertionError(f"part {part}, mutation {number}, {hash(state)}: {type(error).__name__}: {error}") from error
+        shutil.rmtree(folder)
+    assert refused > 0
