@@ -1,0 +1,69 @@
+"""One value, one text; and the page of the format is true."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from golden.spec.errors import ParameterError
+from tests.vectors.examples import FLAGS, cases
+from vectors.canonical import dumps, loads, plain
+from vectors.errors import VectorError
+from vectors.writer import write_set
+
+PAGE = Path(__file__).parents[2] / "vectors" / "README.md"
+
+
+def test_the_canonical_text():
+    assert dumps({"b": [1, 0.5, True, None], "a": "\u00e4\n"}) == (
+        b'{\n  "a": "\\u00e4\\n",\n  "b": [\n    1,\n    0.5,\n    true,\n    null\n  ]\n}\n'
+    )
+
+
+@pytest.mark.parametrize("value", [0.1, float(np.float32(0.1)), 5e-324, 1.7976931348623157e308, -0.0, 2**63 - 1, -(2**63)])
+def test_numbers_come_back_as_they_were(value):
+    found = loads(dumps(value), "f")
+    assert type(found) is type(value) and repr(found) == repr(value)
+
+
+def test_plain_turns_numpy_into_json():
+    value = {"a": np.int64(3), "b": np.float32(0.5), "c": (1, np.bool_(True)), "d": {"e": None}}
+    assert plain(value, "f") == {"a": 3, "b": 0.5, "c": [1, True], "d": {"e": None}}
+    assert [type(v) for v in plain(value, "f").values()] == [int, float, list, dict]
+
+
+@pytest.mark.parametrize(
+    ("value", "sentence"),
+    [
+        ({"a": {1: 2}}, "f.a key is 1, expected a string"),
+        ({"a": [0, object()]}, r"f.a\[1\] is a object, expected what JSON can hold"),
+        ({"a": np.zeros(2)}, "f.a is a ndarray, expected what JSON can hold"),
+        (float("inf"), "f is inf, expected a finite number"),
+        (b"x", "f is a bytes, expected what JSON can hold"),
+    ],
+)
+def test_plain_refuses_the_rest(value, sentence):
+    with pytest.raises(ParameterError, match=sentence):
+        plain(value, "f")
+
+
+@pytest.mark.parametrize(
+    "text", [b"", b"{", b"[1,]", b"01", b"+1", b".5", b"'a'", b"{'a': 1}", b"nan", b"1 2", b'"\n"', b"\xef\xbb\xbf1"]
+)
+def test_what_is_not_json(text):
+    with pytest.raises(VectorError, match="^f: "):
+        loads(text, "f")
+
+
+def test_the_example_of_the_page_runs(tmp_path, monkeypatch, capsys):
+    write_set(tmp_path / "set", cases()[:1], seed=7, version="1.0", flags=FLAGS)
+    monkeypatch.chdir(tmp_path)
+    code = re.search(r"```python\n(.*?)```", PAGE.read_text(), re.S).group(1)
+    assert len(code.strip().splitlines()) == 5
+    exec(compile(code, str(PAGE), "exec"), {})
+    first, second = capsys.readouterr().out.splitlines()
+    assert first == "mshift-plain (3, 2, 3) (3, 6)"
+    assert second.endswith("{'clause': 'GM-1', 'dtype': 'int64', 'format': 'acc', 'role': 'trace', 'shape': [3, 2, 2]}")
