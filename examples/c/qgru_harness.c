@@ -16,13 +16,17 @@ static int64_t arena[ARENA];
 static size_t used;
 static FILE *input;
 
-/* Room for count numbers of any type; NULL when the arena is full. */
+/* Room for count numbers of any type, all 0; NULL when the arena is full. */
 static void *room(size_t count)
 {
     void *start = arena + used;
+    size_t i;
 
     if (count > ARENA - used) {
         return NULL;
+    }
+    for (i = 0; i < count; i++) {
+        arena[used + i] = 0;
     }
     used += count;
     return start;
