@@ -84,25 +84,38 @@ module qgru_mshift_cell #(
   localparam logic signed [63:0] PRE_MAX = (64'sd1 <<< (PRE_BITS - 1)) - 64'sd1;
   localparam logic signed [63:0] CODE_OF_ONE = 64'sd127;
 
-  // saturate(ties_up(v * M, s), int32)  [M-4]
-  function automatic logic signed [63:0] align(
-      input logic signed [63:0] v, input logic [30:0] mul, input logic [4:0] sh);
-    align = saturate(ties_up(v * $signed({33'd0, mul}), {1'b0, sh}), INT32_MIN, INT32_MAX);
+  // v * M: 32 x 32 bits, exact.  [M-3]
+  function automatic logic signed [63:0] scaled(
+      input logic signed [31:0] value, input logic [30:0] factor, input logic [4:0] amount);
+    logic signed [31:0] multiplier;
+    logic signed [63:0] product;
+    begin
+      multiplier = {1'b0, factor};
+      product = value * multiplier;
+      scaled = ties_up(product, {1'b0, amount});
+    end
   endfunction
 
-  // the gate input format  [M-5]
+  // saturate(apply(v, m), int32)  [M-4]
+  function automatic logic signed [31:0] align(
+      input logic signed [31:0] value, input logic [30:0] factor, input logic [4:0] amount);
+    align = 32'(saturate(scaled(value, factor, amount), INT32_MIN, INT32_MAX));
+  endfunction
+
+  // into the gate input format  [M-5]
   function automatic logic signed [63:0] to_pre(
-      input logic signed [63:0] v, input logic [30:0] mul, input logic [4:0] sh, input logic signed [31:0] zp);
-    to_pre = saturate(ties_up(v * $signed({33'd0, mul}), {1'b0, sh}) + 64'(zp), PRE_MIN, PRE_MAX);
+      input logic signed [31:0] value, input logic [30:0] factor, input logic [4:0] amount,
+      input logic signed [31:0] zero_point);
+    to_pre = saturate(scaled(value, factor, amount) + 64'(zero_point), PRE_MIN, PRE_MAX);
   endfunction
 
   // table index of a gate input  [A-1, A-2]
-  function automatic logic [7:0] index_of(input logic signed [63:0] q);
-    logic [63:0] wide;
+  function automatic logic [7:0] index_of(input logic signed [63:0] code);
+    logic [24:0] wide;
     begin
-      wide = (PRE_BITS == 16) ? (q + 64'sd32768) * 64'sd255 + 64'sd32767 : 64'd0;
-      wide = (wide + (wide >> 16) + 64'd1) >> 16;
-      index_of = (PRE_BITS == 16) ? wide[7:0] : q[7:0] + 8'd128;
+      wide = {9'd0, ~code[15], code[14:0]} * 25'd255 + 25'd32767;
+      wide = (wide + (wide >> 16) + 25'd1) >> 16;
+      index_of = (PRE_BITS == 16) ? wide[7:0] : {~code[7], code[6:0]};
     end
   endfunction
 
@@ -130,56 +143,58 @@ module qgru_mshift_cell #(
   logic signed [63:0] wx[0:2];
   logic signed [63:0] rh[0:2];
 
-  logic signed [7:0] x_k;
-  logic signed [7:0] h_k;
-  logic signed [63:0] x_centred;
-  logic signed [63:0] h_centred;
-  logic signed [7:0] w_z, w_r, w_g, r_z, r_r, r_g;
-  always_comb begin
-    x_k = x[8*k+:8];
-    h_k = h[8*k+:8];
-    x_centred = 64'(x_k) - 64'(ZP_X);
-    h_centred = 64'(h_k) - 64'(ZP_H);
-    w_z = W[k*3*H+unit];
-    w_r = W[k*3*H+H+unit];
-    w_g = W[k*3*H+2*H+unit];
-    r_z = R[k*3*H+unit];
-    r_r = R[k*3*H+H+unit];
-    r_g = R[k*3*H+2*H+unit];
-  end
+  logic signed [7:0] x_k, h_k, w_z, w_r, w_g, r_z, r_r, r_g;
+  logic signed [63:0] x_centred, h_centred;
+  assign x_k = x[8*k+:8];
+  assign h_k = h[8*k+:8];
+  assign x_centred = 64'(x_k) - 64'(ZP_X);
+  assign h_centred = 64'(h_k) - 64'(ZP_H);
+  assign w_z = W[k*3*H+unit];
+  assign w_r = W[k*3*H+H+unit];
+  assign w_g = W[k*3*H+2*H+unit];
+  assign r_z = R[k*3*H+unit];
+  assign r_r = R[k*3*H+H+unit];
+  assign r_g = R[k*3*H+2*H+unit];
 
+  // GM-1 ... GM-3 of the unit
   logic signed [31:0] bx_z, bx_r, bx_g, br_z, br_r, br_g;
-  logic signed [63:0] z_a, r_a, g_b, g_c, g_a, z_pre, r_pre, g_pre, z, r, g, n, S, h_unit, h_next;
+  logic signed [63:0] z_a, r_a, g_b, g_rb, g_rb_product, g_c, g_a, z_pre, r_pre, g_pre, z, r, g, n, S, h_unit, h_next;
+  logic signed [31:0] rh_z, rh_r, n_acc;
+  logic signed [31:0] rrh_multiplier;
   logic signed [7:0] z_code, r_code, g_code, h_code;
-  always_comb begin
-    bx_z = bx[unit];
-    bx_r = bx[H+unit];
-    bx_g = bx[2*H+unit];
-    br_z = br[unit];
-    br_r = br[H+unit];
-    br_g = br[2*H+unit];
-    z_a = saturate(wx[0] + align(rh[0], M_RH_Z, S_RH_Z) + align(64'(bx_z), M_BX, S_BX) + align(64'(br_z), M_BR_Z, S_BR_Z),
-                   INT32_MIN, INT32_MAX);
-    r_a = saturate(wx[1] + align(rh[1], M_RH_R, S_RH_R) + align(64'(bx_r), M_BX, S_BX) + align(64'(br_r), M_BR_R, S_BR_R),
-                   INT32_MIN, INT32_MAX);
-    z_pre = to_pre(z_a, M_Z, S_Z, ZP_Z);
-    r_pre = to_pre(r_a, M_R, S_R, ZP_R);
-    z_code = table_z[index_of(z_pre)];
-    r_code = table_r[index_of(r_pre)];
-    z = 64'(z_code);
-    r = 64'(r_code);
-    g_b = saturate(rh[2] + align(64'(br_g), M_BR_G, S_BR_G), INT32_MIN, INT32_MAX);
-    g_c = saturate(ties_up(r * g_b * $signed({33'd0, M_RRH}), {1'b0, S_RRH}), INT32_MIN, INT32_MAX);
-    g_a = saturate(wx[2] + g_c + align(64'(bx_g), M_BX, S_BX), INT32_MIN, INT32_MAX);
-    g_pre = to_pre(g_a, M_G, S_G, ZP_G);
-    g_code = table_g[index_of(g_pre)];
-    g = 64'(g_code);
-    h_code = h[8*unit+:8];
-    h_unit = 64'(h_code) - 64'(ZP_H);
-    n = align((CODE_OF_ONE - z) * g, M_GH, S_GH);
-    S = z * h_unit + n;
-    h_next = saturate(ties_up(S * $signed({33'd0, M_ONE}), {1'b0, S_ONE}) + 64'(ZP_H), -64'sd128, 64'sd127);
-  end
+  assign bx_z = bx[unit];
+  assign bx_r = bx[H+unit];
+  assign bx_g = bx[2*H+unit];
+  assign br_z = br[unit];
+  assign br_r = br[H+unit];
+  assign br_g = br[2*H+unit];
+  assign rh_z = 32'(rh[0]);  // below 2^31 by the parameter check (L-2)
+  assign rh_r = 32'(rh[1]);
+  assign z_a = saturate(wx[0] + 64'(align(rh_z, M_RH_Z, S_RH_Z)) + 64'(align(bx_z, M_BX, S_BX))
+                        + 64'(align(br_z, M_BR_Z, S_BR_Z)), INT32_MIN, INT32_MAX);
+  assign r_a = saturate(wx[1] + 64'(align(rh_r, M_RH_R, S_RH_R)) + 64'(align(bx_r, M_BX, S_BX))
+                        + 64'(align(br_r, M_BR_R, S_BR_R)), INT32_MIN, INT32_MAX);
+  assign z_pre = to_pre(32'(z_a), M_Z, S_Z, ZP_Z);
+  assign r_pre = to_pre(32'(r_a), M_R, S_R, ZP_R);
+  assign z_code = table_z[index_of(z_pre)];
+  assign r_code = table_r[index_of(r_pre)];
+  assign z = 64'(z_code);
+  assign r = 64'(r_code);
+  assign g_b = saturate(rh[2] + 64'(align(br_g, M_BR_G, S_BR_G)), INT32_MIN, INT32_MAX);
+  assign g_rb = r * g_b;  // 39 bits
+  assign rrh_multiplier = {1'b0, M_RRH};  // below 2^24: the product is exact in 64 bits
+  assign g_rb_product = g_rb * 64'(rrh_multiplier);
+  assign g_c = saturate(ties_up(g_rb_product, {1'b0, S_RRH}), INT32_MIN, INT32_MAX);
+  assign g_a = saturate(wx[2] + g_c + 64'(align(bx_g, M_BX, S_BX)), INT32_MIN, INT32_MAX);
+  assign g_pre = to_pre(32'(g_a), M_G, S_G, ZP_G);
+  assign g_code = table_g[index_of(g_pre)];
+  assign g = 64'(g_code);
+  assign h_code = h[8*unit+:8];
+  assign h_unit = 64'(h_code) - 64'(ZP_H);
+  assign n_acc = 32'((CODE_OF_ONE - z) * g);
+  assign n = 64'(align(n_acc, M_GH, S_GH));
+  assign S = z * h_unit + n;  // below 2^31 by the parameter check (GM-3)
+  assign h_next = saturate(scaled(32'(S), M_ONE, S_ONE) + 64'(ZP_H), -64'sd128, 64'sd127);
 
   assign stage_valid = (state == FINISH);
   assign stage_unit = unit;

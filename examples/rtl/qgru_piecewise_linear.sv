@@ -34,29 +34,32 @@ module qgru_piecewise_linear #(
   end
 
   logic signed [63:0] limited_q;
-  logic signed [63:0] product;
-  logic signed [63:0] limited;
-  logic [$clog2(SEGMENTS + 1)-1:0] segment;
+  logic [4:0] segment;
   logic signed [31:0] threshold;
   logic signed [31:0] slope;
   logic signed [31:0] intercept;
-  logic [31:0] shift_word;
+  logic signed [31:0] shift_word;
   logic signed [7:0] shift;
+  logic signed [63:0] product;
+  logic signed [63:0] limited;
 
+  assign limited_q = saturate(64'(q), IN_MIN, IN_MAX);
+
+  // the last threshold decides nothing
   always_comb begin
-    limited_q = saturate(64'(q), IN_MIN, IN_MAX);
-    segment = SEGMENTS - 1;
+    segment = 5'(SEGMENTS - 1);
     threshold = 32'sd0;
     for (int i = SEGMENTS - 2; i >= 0; i--) begin
       threshold = thresholds[i];
-      if (limited_q < 64'(threshold)) segment = i;
+      if (limited_q < 64'(threshold)) segment = 5'(i);
     end
-    slope = slopes[segment];
-    intercept = intercepts[segment];
-    shift_word = shifts[segment];
-    shift = shift_word[7:0];
-    product = 64'(slope) * (limited_q - 64'(zp_in));
-    limited = saturate(ties_away(product, shift) + 64'(intercept), OUT_MIN, OUT_MAX);
-    y = limited[OUT_BITS-1:0];
   end
+
+  assign slope = slopes[segment];
+  assign intercept = intercepts[segment];
+  assign shift_word = shifts[segment];
+  assign shift = shift_word[7:0];  // -31 ... 62
+  assign product = 64'(slope) * (limited_q - 64'(zp_in));
+  assign limited = saturate(ties_away(product, shift) + 64'(intercept), OUT_MIN, OUT_MAX);
+  assign y = limited[OUT_BITS-1:0];
 endmodule

@@ -14,12 +14,12 @@ module qgru_requantize #(
   localparam logic signed [63:0] QMIN = SIGNED ? -(64'sd1 <<< (BITS - 1)) : 64'sd0;
   localparam logic signed [63:0] QMAX = SIGNED ? (64'sd1 <<< (BITS - 1)) - 64'sd1 : (64'sd1 <<< BITS) - 64'sd1;
 
-  logic signed [63:0] product;
+  logic signed [31:0] multiplier;
+  logic signed [63:0] product;  // 32 x 32 bits, exact
   logic signed [63:0] limited;
 
-  always_comb begin
-    product = 64'(v) * $signed({33'd0, M});
-    limited = saturate(ties_up(product, {1'b0, s}) + 64'(zp), QMIN, QMAX);
-    q = limited[BITS-1:0];
-  end
+  assign multiplier = {1'b0, M};
+  assign product = v * multiplier;
+  assign limited = saturate(ties_up(product, {1'b0, s}) + 64'(zp), QMIN, QMAX);
+  assign q = limited[BITS-1:0];
 endmodule
