@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import dataclasses
 import subprocess
 from pathlib import Path
 
@@ -204,3 +205,15 @@ def test_refused_and_nothing_written(library: ctypes.CDLL, name: str) -> None:
         assert function(params, ctypes.byref(call.run), ctypes.byref(call.trace)) == expected
         assert (call.h == -77777).all()
         assert all((a == -77777).all() for a in call.fields.values())
+
+
+@pytest.mark.parametrize(
+    ("zp_h", "status"), [(2**24 - 129, c_port.OK), (2**24 - 128, c_port.EWIDTH), (127 - 2**24, c_port.EWIDTH)]
+)
+def test_the_last_state_zero_point_that_keeps_rh_in_int32(library: ctypes.CDLL, zp_h: int, status: int) -> None:
+    seeds = (s for s in range(999) if s % 3 < 2)
+    problem = next(p for p in (draw("mshift", s) for s in seeds) if p.fields["R"].shape[0] == 1 and p.x.shape[0] > 1)
+    problem = dataclasses.replace(problem, fields=problem.fields | {"zp_h": zp_h})
+    call = c_port.Call(problem)
+    assert call.forward(library) == status
+    assert c_port.difference(problem, call.fields | {"h": call.h} if status == c_port.OK else None) is None
