@@ -34,7 +34,7 @@ def _pack(item: Any, prefix: str, arrays: dict[str, np.ndarray]) -> dict[str, An
             arrays[name] = value
         elif isinstance(value, MShift):
             out[f.name] = {"multiplier": value.multiplier, "shift": value.shift}
-        elif isinstance(value, tuple(ACTIVATIONS.values())):
+        elif type(value) in ACTIVATIONS.values():
             out[f.name] = {"kind": value.kind, **_pack(value, name + ".", arrays)}
         elif isinstance(value, IntFormat):
             out[f.name] = str(value)
