@@ -63,7 +63,7 @@ def test_the_clauses_and_roles_of_the_layout_are_in_the_schema(manifest):
 
 
 def test_an_independent_validator_agrees(manifest):
-    """Three hundred changed manifests: both accept or both refuse."""
+    """Two hundred changed manifests: both accept or both refuse."""
     jsonschema = pytest.importorskip("jsonschema")
     draft = jsonschema.Draft202012Validator
     draft.check_schema(manifest_schema())
@@ -73,7 +73,7 @@ def test_an_independent_validator_agrees(manifest):
     assert validator.is_valid(manifest)
     rng = random.Random(11)
     verdicts = []
-    for number in range(300):
+    for number in range(200):
         changed = copy.deepcopy(manifest)
         mutate_value(rng, changed)
         try:
@@ -83,4 +83,4 @@ def test_an_independent_validator_agrees(manifest):
             accepted = False
         assert validator.is_valid(changed) == accepted, (number, [e.message[:200] for e in validator.iter_errors(changed)])
         verdicts.append(accepted)
-    assert 30 < sum(verdicts) < 270
+    assert 20 < sum(verdicts) < 180
