@@ -15,7 +15,7 @@ from golden.spec.layout import GATES, MULTIPLIERS
 from golden.spec.params import MShift, MShiftParams, PotParams
 from golden.spec.tables import DirectTable
 
-Fields = dict[str, np.ndarray]
+Fields = dict[str, Any]  # trace field -> array (or a scalar for a field without axes)
 
 
 class MShiftConstants(NamedTuple):

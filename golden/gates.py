@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from golden.activation import activate
@@ -12,7 +14,7 @@ from golden.spec.params import MShift, Operator
 from golden.spec.rounding import Rounding
 from golden.spec.tables import Activation, DirectTable
 
-Fields = dict[str, np.ndarray]
+Fields = dict[str, Any]  # trace field -> array (or a scalar for a field without axes)
 
 
 def mshift_gate(

@@ -11,7 +11,7 @@ from golden.spec.errors import ParameterError
 from golden.spec.formats import INT32, IntFormat
 
 
-def quantize(v: Any, scale: float, zero_point: int, fmt: IntFormat) -> np.ndarray:
+def quantize(v: Any, scale: Any, zero_point: int, fmt: IntFormat) -> np.ndarray:
     """A real tensor as codes, dividing by the scale.  [SPEC Q-1]
 
     t = f32(f32(v / scale) + f32(zp));  q = saturate(nearest-even integer of t, fmt)
@@ -27,13 +27,13 @@ def quantize(v: Any, scale: float, zero_point: int, fmt: IntFormat) -> np.ndarra
         return _to_codes(_real(v) / np.float32(scale), zero_point, fmt)
 
 
-def reciprocal(scale: float) -> np.float32:
+def reciprocal(scale: Any) -> Any:
     """inv_scale = f32(1 / scale).  [SPEC Q-2]"""
     with np.errstate(all="ignore"):
         return np.float32(1) / np.float32(scale)
 
 
-def quantize_reciprocal(v: Any, inv_scale: float, zero_point: int, fmt: IntFormat) -> np.ndarray:
+def quantize_reciprocal(v: Any, inv_scale: Any, zero_point: int, fmt: IntFormat) -> np.ndarray:
     """A real tensor as codes, multiplying by the reciprocal of the scale.  [SPEC Q-2]
 
     As quantize, with f32(v * inv_scale) for f32(v / scale); the two differ in bits.
@@ -42,7 +42,7 @@ def quantize_reciprocal(v: Any, inv_scale: float, zero_point: int, fmt: IntForma
         return _to_codes(_real(v) * np.float32(inv_scale), zero_point, fmt)
 
 
-def dequantize(q: Any, scale: float, zero_point: int) -> np.ndarray:
+def dequantize(q: Any, scale: Any, zero_point: int) -> np.ndarray:
     """The real value of codes.  [SPEC Q-3]
 
     q           int64 [...]

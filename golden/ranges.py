@@ -12,6 +12,8 @@ from golden.spec.errors import ParameterError, RangeError
 from golden.spec.formats import IntFormat
 from golden.spec.params import MAX_EXPONENT, MIN_EXPONENT
 
+Real = float | np.floating[Any]
+
 KEEP = np.float32(0.9)
 TAKE = np.float32(0.1)
 MIN_WIDTH = np.float32(2.0**-8)
@@ -33,7 +35,7 @@ def extremes(x: Any, *, tensor: str = "x", step: int | None = None) -> tuple[np.
     return cmin + ZERO, cmax + ZERO
 
 
-def ema(rmin: float, rmax: float, cmin: float, cmax: float) -> tuple[np.float32, np.float32]:
+def ema(rmin: Real, rmax: Real, cmin: Real, cmax: Real) -> tuple[np.float32, np.float32]:
     """The moving range: f32(f32(0.9f * old) + f32(0.1f * new)), both ends.  [SPEC E-1]"""
     return (
         KEEP * np.float32(rmin) + TAKE * np.float32(cmin),
@@ -42,7 +44,7 @@ def ema(rmin: float, rmax: float, cmin: float, cmax: float) -> tuple[np.float32,
 
 
 def asymmetric(
-    rmin: float, rmax: float, fmt: IntFormat, *, tensor: str = "range", step: int | None = None
+    rmin: Real, rmax: Real, fmt: IntFormat, *, tensor: str = "range", step: int | None = None
 ) -> tuple[float, int]:
     """(scale, zero_point) of a range that is widened to hold zero.  [SPEC E-2]
 
@@ -64,7 +66,7 @@ def asymmetric(
 
 
 def symmetric(
-    rmin: float, rmax: float, fmt: IntFormat, *, tensor: str = "range", step: int | None = None
+    rmin: Real, rmax: Real, fmt: IntFormat, *, tensor: str = "range", step: int | None = None
 ) -> tuple[float, int]:
     """(scale, 0) of a range around zero.  [SPEC E-3]
 

@@ -139,7 +139,7 @@ def _forward_dynamic(p: MShiftDynamicParams, x: np.ndarray, start: Any, options:
     """Datapath M with moving ranges.  [SPEC D-1 ... D-4]"""
     s_w, W = _quantized_weights(p.W, "W")
     s_r, R = _quantized_weights(p.R, "R")
-    state = start if isinstance(start, DynamicState) else _initial_state(p, start, x.shape[1])
+    state: Any = start if isinstance(start, DynamicState) else _initial_state(p, start, x.shape[1])
     s_b, s_x = state.s_b, 0.0
     if state.steps == 0 and len(order):
         # the bias scale is that of the first step, so its range comes before the loop
