@@ -1,0 +1,93 @@
+"""The time loop, both directions, on the host, a GPU or the simulator.  [SPEC S, D, Z]"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from cuda_impl import launch
+from cuda_impl.dynamic_run import run_dynamic
+from cuda_impl.runs import Run, run_mshift, run_pot
+from golden.spec.errors import ParameterError
+from golden.spec.params import Params, check_input
+from golden.spec.trace import BidirectionalTrace, DynamicState, Trace, check_options, check_state
+
+
+def forward(
+    params: Params,
+    x: Any,
+    h0: Any = None,
+    *,
+    mask: Any = None,
+    zoneout: float = 0.0,
+    training: bool = False,
+    reverse: bool = False,
+    device: str = "auto",
+) -> Trace:
+    """Run a sequence and give back every named intermediate, as golden.sequence.forward does.  [SPEC S]
+
+    x        [T,N,C]: codes of the input format for the static datapaths, float32 for dynamic ranges; a NumPy array, a CPU
+             tensor (DLPack, no copy) or an array on the GPU (__cuda_array_interface__, not copied through the host)
+    h0       codes [N,H]; in dynamic mode float32 [N,H] or a DynamicState to go on from; None as GP-9 and D say
+    mask     [T,N,H] of 0 and 1, only when training  [SPEC Z-1]
+    zoneout  probability in [0, 1]  [SPEC Z-2]
+    reverse  read x from T-1 to 0  [SPEC S-2]
+    device   "auto" (a usable GPU, else the host), "gpu", "host" or "simulator"
+    Returns  Trace of NumPy arrays
+    Raises   ParameterError for a bad argument, RangeError naming tensor and step  [SPEC E-5, M-2]
+    """
+    if not isinstance(reverse, (bool, np.bool_)):
+        raise ParameterError("reverse", repr(reverse), "true or false")
+    target = launch.target(device)
+    placed = _receive(params, x, target)
+    options = check_options(launch.host_array("mask", mask), zoneout, training, (*placed.shape[:2], params.hidden_size))
+    state = check_state(params, h0 if isinstance(h0, DynamicState) else launch.host_array("h0", h0), placed.shape[1])
+    run = Run(target, placed, options, bool(reverse), params.input_size, params.hidden_size)
+    start = {"mshift": run_mshift, "mshift-dynamic": run_dynamic, "pot": run_pot}[params.datapath]
+    return start(params, run, state)
+
+
+def bidirectional(
+    params_forward: Params,
+    params_backward: Params,
+    x: Any,
+    h0: Any = (None, None),
+    *,
+    mask: Any = (None, None),
+    zoneout: float = 0.0,
+    training: bool = False,
+    device: str = "auto",
+) -> BidirectionalTrace:
+    """Both directions over the same x, each with its own parameters, state and mask.  [SPEC S-2]
+
+    h0, mask  pairs, forward first; everything else as in forward
+    Returns   BidirectionalTrace, its output [T,N,2H] with the forward features first
+    """
+    for name, pair in (("h0", h0), ("mask", mask)):
+        if not isinstance(pair, (tuple, list)) or len(pair) != 2:
+            raise ParameterError(name, type(pair).__name__, "a pair, forward first")
+    options: dict[str, Any] = {"zoneout": zoneout, "training": training, "device": device}
+    return BidirectionalTrace(
+        forward(params_forward, x, h0[0], mask=mask[0], **options),
+        forward(params_backward, x, h0[1], mask=mask[1], reverse=True, **options),
+    )
+
+
+def _receive(params: Params, x: Any, target: launch.Target) -> Any:
+    """x, checked, as int32 codes or float32 reals [T,N,C] on the target."""
+    if target.kind == "gpu" and launch.is_gpu_array(x):
+        array = launch.gpu_array(x)
+        moving = params.datapath == "mshift-dynamic"
+        fits = array.dtype == np.float32 if moving else array.dtype.kind in "iu" and array.dtype != np.uint64
+        if fits and array.ndim == 3 and array.shape[1] > 0 and array.shape[2] == params.input_size:
+            placed = target.empty(array.shape, np.float32 if moving else np.int32)
+            bad = target.put(np.zeros(1, np.int32))
+            fmt = params.fmt_x
+            rows = array.shape[0] * array.shape[1]
+            target.run("receive_reals", rows, array, placed) if moving else target.run(
+                "receive_codes", rows, array, fmt.qmin, fmt.qmax, placed, bad
+            )
+            if target.get(bad)[0] == 0:
+                return placed
+    return target.put(check_input(params, launch.host_array("x", x)))
