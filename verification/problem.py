@@ -53,6 +53,9 @@ class Problem:
         lines += [f"  {_flat(key, value)}," for key, value in description.items() if key != "datapath"]
         return "\n".join(lines) + ")"
 
+    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
+        printer.text(repr(self))  # what Hypothesis shows of a failing example
+
     def to_json(self) -> str:
         """The problem as canonical JSON; from_json gives the same problem back, bit for bit."""
         description, arrays = to_plain(self.params)

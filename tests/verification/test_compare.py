@@ -143,7 +143,8 @@ def test_a_moved_range_follows_from_the_range_before():
 
 def test_weights_of_dynamic_mode_come_before_the_loop():
     trace = forward(dynamic_set(), X.astype(np.float32))
-    result = compare(planted(trace, [("W", (1, 4), 1), ("Wx", (0, 0, 4), 2), ("Wx", (0, 1, 4), 2), ("Wx", (0, 1, 5), 2)]), trace)
+    changes = [("W", (1, 4), 1), ("Wx", (0, 0, 4), 2), ("Wx", (0, 1, 4), 2), ("Wx", (0, 1, 5), 2)]
+    result = compare(planted(trace, changes), trace)
     assert (result.first.stage, result.first.t, result.first.unit, result.first.gate) == ("W", None, 0, "g")
     assert (result.roots, result.consequences) == (2, 2)
 
@@ -202,7 +203,14 @@ def test_structure_is_reported_as_such(trace):
 
 @pytest.mark.parametrize(
     ("value", "bits", "text"),
-    [(-1, 8, "0xff"), (127, 8, "0x7f"), (-1, 6, "0x3f"), (-128, 8, "0x80"), (300, 8, "0x000000000000012c"), (-1.0, 32, "0xbf800000")],
+    [
+        (-1, 8, "0xff"),
+        (127, 8, "0x7f"),
+        (-1, 6, "0x3f"),
+        (-128, 8, "0x80"),
+        (300, 8, "0x000000000000012c"),
+        (-1.0, 32, "0xbf800000"),
+    ],
 )
 def test_hexadecimal(value, bits, text):
     assert hexadecimal(value, bits) == text
