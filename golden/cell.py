@@ -40,21 +40,21 @@ class MShiftConstants(NamedTuple):
     m: dict[str, MShift]
     tables: dict[str, DirectTable]
 
-
-def mshift_constants(params: MShiftParams) -> MShiftConstants:
-    """The constants of a static parameter set.  [SPEC G-M]"""
-    return MShiftConstants(
-        params.W,
-        params.R,
-        params.bx,
-        params.br,
-        params.zp_x,
-        params.zp_h,
-        {k: getattr(params, f"zp_{k}") for k in GATES},
-        params.fmt_pre,
-        {name: getattr(params, name) for name in MULTIPLIERS},
-        {k: getattr(params, f"table_{k}") for k in GATES},
-    )
+    @classmethod
+    def of(cls, params: MShiftParams) -> MShiftConstants:
+        """The constants of a static parameter set.  [SPEC G-M]"""
+        return cls(
+            params.W,
+            params.R,
+            params.bx,
+            params.br,
+            params.zp_x,
+            params.zp_h,
+            {k: getattr(params, f"zp_{k}") for k in GATES},
+            params.fmt_pre,
+            {name: getattr(params, name) for name in MULTIPLIERS},
+            {k: getattr(params, f"table_{k}") for k in GATES},
+        )
 
 
 def mshift_cell(c: MShiftConstants, x: np.ndarray, h: np.ndarray) -> Fields:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from golden import ranges
-from golden.cell import Fields, MShiftConstants, mshift_cell, mshift_constants, pot_cell
+from golden.cell import Fields, MShiftConstants, mshift_cell, pot_cell
 from golden.hidden import pot_one, zoneout_blend, zoneout_factor, zoneout_mask
 from golden.quantize import dequantize, quantize, quantize_bias, quantize_reciprocal, reciprocal
 from golden.rescale import derive, derive_mshifts, requantize, scale_product
@@ -58,7 +58,7 @@ def forward(
             return pot_cell(params, x_t, h)
 
     else:
-        zero_point, constants, c = params.zp_h, {}, mshift_constants(params)
+        zero_point, constants, c = params.zp_h, {}, MShiftConstants.of(params)
 
         def step(x_t: np.ndarray, h: np.ndarray) -> Fields:
             return mshift_cell(c, x_t, h)
