@@ -17,6 +17,7 @@ endfunction
 // sign(x) * floor((|x| + 2^(s-1)) / 2^s); for s <= 0 exactly x * 2^-s. A negative amount is a left shift.  [R-2]
 function automatic logic signed [63:0] ties_away(input logic signed [63:0] value, input logic signed [7:0] amount);
   logic [63:0] magnitude;
+  logic [63:0] doubled;
   logic [63:0] quotient;
   logic [7:0] right;
   logic [7:0] left;
@@ -24,7 +25,8 @@ function automatic logic signed [63:0] ties_away(input logic signed [63:0] value
     right = amount;
     left = 8'd0 - right;
     magnitude = (value < 64'sd0) ? -value : value;
-    quotient = (magnitude >> right) + ((magnitude >> (right - 8'd1)) & 64'd1);
+    doubled = magnitude >> (right - 8'd1);  // the quotient and one bit more
+    quotient = (doubled >> 1) + (doubled & 64'd1);
     if (amount <= 8'sd0) ties_away = value <<< left;
     else ties_away = (value < 64'sd0) ? -quotient : quotient;
   end
@@ -33,8 +35,8 @@ endfunction
 // Nearest, a tie to the even quotient; for s <= 0 exactly x * 2^-s.  [R-3]
 function automatic logic signed [63:0] ties_even(input logic signed [63:0] value, input logic signed [7:0] amount);
   logic [63:0] magnitude;
+  logic [63:0] doubled;
   logic [63:0] quotient;
-  logic [63:0] half;
   logic [63:0] sticky;
   logic [7:0] right;
   logic [7:0] left;
@@ -42,10 +44,10 @@ function automatic logic signed [63:0] ties_even(input logic signed [63:0] value
     right = amount;
     left = 8'd0 - right;
     magnitude = (value < 64'sd0) ? -value : value;
-    quotient = magnitude >> right;
-    half = (magnitude >> (right - 8'd1)) & 64'd1;
-    sticky = magnitude & ((64'd1 << (right - 8'd1)) - 64'd1);
-    if (half != 64'd0 && (sticky != 64'd0 || (quotient & 64'd1) != 64'd0)) quotient = quotient + 64'd1;
+    doubled = magnitude >> (right - 8'd1);
+    sticky = magnitude & ((64'd1 << (right - 8'd1)) - 64'd1);  // what lies below that bit
+    quotient = doubled >> 1;
+    if ((doubled & 64'd1) != 64'd0 && (sticky != 64'd0 || (quotient & 64'd1) != 64'd0)) quotient = quotient + 64'd1;
     if (amount <= 8'sd0) ties_even = value <<< left;
     else ties_even = (value < 64'sd0) ? -quotient : quotient;
   end

@@ -82,7 +82,6 @@ module qgru_mshift_cell #(
   localparam logic signed [63:0] INT32_MAX = 64'sd2147483647;
   localparam logic signed [63:0] PRE_MIN = -(64'sd1 <<< (PRE_BITS - 1));
   localparam logic signed [63:0] PRE_MAX = (64'sd1 <<< (PRE_BITS - 1)) - 64'sd1;
-  localparam logic signed [63:0] CODE_OF_ONE = 64'sd127;
 
   // v * M: 32 x 32 bits, exact.  [M-3]
   function automatic logic signed [63:0] scaled(
@@ -144,11 +143,11 @@ module qgru_mshift_cell #(
   logic signed [63:0] rh[0:2];
 
   logic signed [7:0] x_k, h_k, w_z, w_r, w_g, r_z, r_r, r_g;
-  logic signed [63:0] x_centred, h_centred;
+  logic signed [33:0] x_centred, h_centred;  // code - zero point
   assign x_k = x[8*k+:8];
   assign h_k = h[8*k+:8];
-  assign x_centred = 64'(x_k) - 64'(ZP_X);
-  assign h_centred = 64'(h_k) - 64'(ZP_H);
+  assign x_centred = 34'(x_k) - 34'(ZP_X);
+  assign h_centred = 34'(h_k) - 34'(ZP_H);
   assign w_z = W[k*3*H+unit];
   assign w_r = W[k*3*H+H+unit];
   assign w_g = W[k*3*H+2*H+unit];
@@ -158,7 +157,8 @@ module qgru_mshift_cell #(
 
   // GM-1 ... GM-3 of the unit
   logic signed [31:0] bx_z, bx_r, bx_g, br_z, br_r, br_g;
-  logic signed [63:0] z_a, r_a, g_b, g_rb, g_rb_product, g_c, g_a, z_pre, r_pre, g_pre, z, r, g, n, S, h_unit, h_next;
+  logic signed [63:0] z_a, r_a, g_b, g_rb, g_rb_product, g_c, g_a, z_pre, r_pre, g_pre, z, r, g, n, S, h_next;
+  logic signed [33:0] h_unit;
   logic signed [31:0] rh_z, rh_r, n_acc;
   logic signed [31:0] rrh_multiplier;
   logic signed [7:0] z_code, r_code, g_code, h_code;
@@ -181,19 +181,19 @@ module qgru_mshift_cell #(
   assign z = 64'(z_code);
   assign r = 64'(r_code);
   assign g_b = saturate(rh[2] + 64'(align(br_g, M_BR_G, S_BR_G)), INT32_MIN, INT32_MAX);
-  assign g_rb = r * g_b;  // 39 bits
+  assign g_rb = 64'(r_code) * 64'(32'(g_b));  // 39 bits
   assign rrh_multiplier = {1'b0, M_RRH};  // below 2^24: the product is exact in 64 bits
-  assign g_rb_product = g_rb * 64'(rrh_multiplier);
+  assign g_rb_product = 64'(40'(g_rb)) * 64'(rrh_multiplier);
   assign g_c = saturate(ties_up(g_rb_product, {1'b0, S_RRH}), INT32_MIN, INT32_MAX);
   assign g_a = saturate(wx[2] + g_c + 64'(align(bx_g, M_BX, S_BX)), INT32_MIN, INT32_MAX);
   assign g_pre = to_pre(32'(g_a), M_G, S_G, ZP_G);
   assign g_code = table_g[index_of(g_pre)];
   assign g = 64'(g_code);
   assign h_code = h[8*unit+:8];
-  assign h_unit = 64'(h_code) - 64'(ZP_H);
-  assign n_acc = 32'((CODE_OF_ONE - z) * g);
+  assign h_unit = 34'(h_code) - 34'(ZP_H);
+  assign n_acc = (32'sd127 - 32'(z_code)) * 32'(g_code);
   assign n = 64'(align(n_acc, M_GH, S_GH));
-  assign S = z * h_unit + n;  // below 2^31 by the parameter check (GM-3)
+  assign S = 64'(z_code) * 64'(h_unit) + n;  // below 2^31 by the parameter check (GM-3)
   assign h_next = saturate(scaled(32'(S), M_ONE, S_ONE) + 64'(ZP_H), -64'sd128, 64'sd127);
 
   assign stage_valid = (state == FINISH);
@@ -241,14 +241,14 @@ module qgru_mshift_cell #(
         end
         ACCUMULATE: begin
           if (k < C) begin
-            wx[0] <= wx[0] + 64'(w_z) * x_centred;
-            wx[1] <= wx[1] + 64'(w_r) * x_centred;
-            wx[2] <= wx[2] + 64'(w_g) * x_centred;
+            wx[0] <= wx[0] + 64'(w_z) * 64'(x_centred);
+            wx[1] <= wx[1] + 64'(w_r) * 64'(x_centred);
+            wx[2] <= wx[2] + 64'(w_g) * 64'(x_centred);
           end
           if (k < H) begin
-            rh[0] <= rh[0] + 64'(r_z) * h_centred;
-            rh[1] <= rh[1] + 64'(r_r) * h_centred;
-            rh[2] <= rh[2] + 64'(r_g) * h_centred;
+            rh[0] <= rh[0] + 64'(r_z) * 64'(h_centred);
+            rh[1] <= rh[1] + 64'(r_r) * 64'(h_centred);
+            rh[2] <= rh[2] + 64'(r_g) * 64'(h_centred);
           end
           k <= k + 16'd1;
           if (k == K - 1) state <= FINISH;

@@ -40,6 +40,7 @@ module qgru_piecewise_linear #(
   logic signed [31:0] intercept;
   logic signed [31:0] shift_word;
   logic signed [7:0] shift;
+  logic signed [33:0] centred;  // q - zp_in
   logic signed [63:0] product;
   logic signed [63:0] limited;
 
@@ -59,7 +60,8 @@ module qgru_piecewise_linear #(
   assign intercept = intercepts[segment];
   assign shift_word = shifts[segment];
   assign shift = shift_word[7:0];  // -31 ... 62
-  assign product = 64'(slope) * (limited_q - 64'(zp_in));
+  assign centred = 34'(limited_q - 64'(zp_in));
+  assign product = 64'(slope) * 64'(centred);
   assign limited = saturate(ties_away(product, shift) + 64'(intercept), OUT_MIN, OUT_MAX);
   assign y = limited[OUT_BITS-1:0];
 endmodule

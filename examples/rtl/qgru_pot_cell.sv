@@ -211,19 +211,22 @@ module qgru_pot_cell #(
   logic signed [63:0] wx_acc[0:2];
   logic signed [63:0] rh_acc[0:2];
 
-  logic signed [63:0] x_centred, h_centred, w_z, w_r, w_g, r_z, r_r, r_g;
-  assign x_centred = code(32'(x[X_BITS*k+:X_BITS]), X_BITS, X_SIGNED) - 64'(X_ZP);
-  assign h_centred = code(32'(h[H_BITS*k+:H_BITS]), H_BITS, H_SIGNED) - 64'(H_ZP);
-  assign w_z = code(32'(W[k*3*H+unit]), W_BITS, 1'b1);
-  assign w_r = code(32'(W[k*3*H+H+unit]), W_BITS, 1'b1);
-  assign w_g = code(32'(W[k*3*H+2*H+unit]), W_BITS, 1'b1);
-  assign r_z = code(32'(R[k*3*H+unit]), R_BITS, 1'b1);
-  assign r_r = code(32'(R[k*3*H+H+unit]), R_BITS, 1'b1);
-  assign r_g = code(32'(R[k*3*H+2*H+unit]), R_BITS, 1'b1);
+  logic signed [33:0] x_centred, h_centred;  // code - zero point
+  logic signed [W_BITS-1:0] w_z, w_r, w_g;
+  logic signed [R_BITS-1:0] r_z, r_r, r_g;
+  assign x_centred = 34'(code(32'(x[X_BITS*k+:X_BITS]), X_BITS, X_SIGNED)) - 34'(X_ZP);
+  assign h_centred = 34'(code(32'(h[H_BITS*k+:H_BITS]), H_BITS, H_SIGNED)) - 34'(H_ZP);
+  assign w_z = W[k*3*H+unit];
+  assign w_r = W[k*3*H+H+unit];
+  assign w_g = W[k*3*H+2*H+unit];
+  assign r_z = R[k*3*H+unit];
+  assign r_r = R[k*3*H+H+unit];
+  assign r_g = R[k*3*H+2*H+unit];
 
   // GP-1 ... GP-8 of the unit
   logic signed [63:0] bx_z, bx_r, bx_g, br_z, br_r, br_g, one, h_unit, h_next;
   logic signed [7:0] e_w_z, e_w_r, e_w_g, e_r_z, e_r_r, e_r_g, e_bx_z, e_bx_r, e_bx_g, e_br_z, e_br_r, e_br_g;
+  logic signed [33:0] r_centred, A_centred, z_centred, h_unit_centred, one_minus_z, g_centred;
   logic [Z_OUT_BITS-1:0] z_code;
   logic [R_OUT_BITS-1:0] r_code;
   logic [G_OUT_BITS-1:0] g_code;
@@ -282,7 +285,9 @@ module qgru_pot_cell #(
   assign A_br_aligned = rs(br_g, e_br_g - RH_ADD_BR_E);
   assign A_acc = A_Rh_aligned + A_br_aligned + 64'(RH_ADD_BR_ZP);
   assign A = sat(A_acc, RH_ADD_BR_BITS, RH_ADD_BR_SIGNED);
-  assign P_prod = (r - 64'(R_OUT_ZP)) * (A - 64'(RH_ADD_BR_ZP));
+  assign r_centred = 34'(r - 64'(R_OUT_ZP));
+  assign A_centred = 34'(A - 64'(RH_ADD_BR_ZP));
+  assign P_prod = 64'(r_centred) * 64'(A_centred);
   assign P_acc = rs(P_prod, R_OUT_E + RH_ADD_BR_E - RRH_E) + 64'(RRH_ZP);
   assign P = sat(P_acc, RRH_BITS, RRH_SIGNED);
 
@@ -313,10 +318,14 @@ module qgru_pot_cell #(
   // GP-6 ... GP-8: h'
   assign h_unit = code(32'(h[H_BITS*unit+:H_BITS]), H_BITS, H_SIGNED);
   assign one = rs(64'sd1, -Z_OUT_E) + 64'(Z_OUT_ZP);
-  assign O_prod = (z - 64'(Z_OUT_ZP)) * (h_unit - 64'(H_ZP));
+  assign z_centred = 34'(z - 64'(Z_OUT_ZP));
+  assign h_unit_centred = 34'(h_unit - 64'(H_ZP));
+  assign O_prod = 64'(z_centred) * 64'(h_unit_centred);
   assign O_acc = rs(O_prod, Z_OUT_E + H_E - OLD_CONTRIB_E) + 64'(OLD_CONTRIB_ZP);
   assign O = sat(O_acc, OLD_CONTRIB_BITS, OLD_CONTRIB_SIGNED);
-  assign N_prod = (one - z) * (g - 64'(G_OUT_ZP));
+  assign one_minus_z = 34'(one - z);
+  assign g_centred = 34'(g - 64'(G_OUT_ZP));
+  assign N_prod = 64'(one_minus_z) * 64'(g_centred);
   assign N_acc = rs(N_prod, Z_OUT_E + G_OUT_E - NEW_CONTRIB_E) + 64'(NEW_CONTRIB_ZP);
   assign N = sat(N_acc, NEW_CONTRIB_BITS, NEW_CONTRIB_SIGNED);
   assign h_O_aligned = rs(O - 64'(OLD_CONTRIB_ZP), OLD_CONTRIB_E - H_E);
@@ -399,14 +408,14 @@ module qgru_pot_cell #(
         end
         ACCUMULATE: begin
           if (k < C) begin
-            wx_acc[0] <= wx_acc[0] + w_z * x_centred;
-            wx_acc[1] <= wx_acc[1] + w_r * x_centred;
-            wx_acc[2] <= wx_acc[2] + w_g * x_centred;
+            wx_acc[0] <= wx_acc[0] + 64'(w_z) * 64'(x_centred);
+            wx_acc[1] <= wx_acc[1] + 64'(w_r) * 64'(x_centred);
+            wx_acc[2] <= wx_acc[2] + 64'(w_g) * 64'(x_centred);
           end
           if (k < H) begin
-            rh_acc[0] <= rh_acc[0] + r_z * h_centred;
-            rh_acc[1] <= rh_acc[1] + r_r * h_centred;
-            rh_acc[2] <= rh_acc[2] + r_g * h_centred;
+            rh_acc[0] <= rh_acc[0] + 64'(r_z) * 64'(h_centred);
+            rh_acc[1] <= rh_acc[1] + 64'(r_r) * 64'(h_centred);
+            rh_acc[2] <= rh_acc[2] + 64'(r_g) * 64'(h_centred);
           end
           k <= k + 16'd1;
           if (k == K - 1) state <= FINISH;

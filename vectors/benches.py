@@ -1,0 +1,187 @@
+"""Benches made with the set: a self-checking SystemVerilog bench for one step case.
+
+The bench reads the .hex files of the case word by word, checks the number of digits and the number of words ($readmemh
+would cut and pad in silence), drives a module `dut_<step>` and compares with `!==`. It runs under Icarus Verilog and
+under Verilator (--binary --timing).
+
+The module: one parameter for each constant of the step, in upper case; FILE parameters for a table's arrays; one port for
+each input and output column, by its name and with its exact width. Vector columns are packed, lane 0 in the least
+significant bits.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib.resources import files
+from string import Template
+
+from golden.spec.errors import ParameterError
+from vectors.steps import STEPS, Column, Step
+
+TABLE_ARRAYS: dict[str, tuple[str, ...]] = {
+    "direct": ("entries",),
+    "piecewise_linear": ("thresholds", "slopes", "shifts", "intercepts"),
+    "piecewise_quadratic": ("thresholds", "origins", "c2", "p", "c1", "n", "c0"),
+}
+"""The arrays of each kind of table, as golden.spec.tables names them."""
+
+
+@dataclass(frozen=True)
+class StepBench:
+    """What a bench needs to know of a step case; the numbers stay in the files.
+
+    case       id of the case
+    step       name in vectors.steps.STEPS
+    constants  by the names of Step.constants
+    rows       words of each scalar column
+    lanes      K of the vector columns
+    table      kind of the table, or None
+    segments   words of the table's arrays
+    flags      names, shown when a row differs
+    files      column or table array -> file name in the folder of the case; "<name>.hex" when it is not in here
+    """
+
+    case: str
+    step: str
+    constants: Mapping[str, int]
+    rows: int
+    lanes: int = 1
+    table: str | None = None
+    segments: int = 0
+    flags: Sequence[str] = ()
+    files: Mapping[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.step not in STEPS:
+            raise ParameterError("step", repr(self.step), f"one of {', '.join(STEPS)}")
+        wanted = [c.name for c in self.definition.constants]
+        if sorted(self.constants) != sorted(wanted):
+            raise ParameterError(f"{self.case} constants", f"{sorted(self.constants)}", f"{wanted}")
+        if self.table is not None and self.table not in TABLE_ARRAYS:
+            raise ParameterError(f"{self.case} table", repr(self.table), f"one of {', '.join(TABLE_ARRAYS)}")
+
+    @property
+    def definition(self) -> Step:
+        """The step, its columns and its clause."""
+        return STEPS[self.step]
+
+    @property
+    def module(self) -> str:
+        """The name of the bench's module: the case's id as an identifier."""
+        return identifier(f"tb_{self.case}")
+
+    @property
+    def note(self) -> str:
+        """Id and flags, for messages."""
+        return f"case {self.case} [{self.definition.clause}] flags: {', '.join(self.flags) or 'none'}"
+
+    def file(self, name: str) -> str:
+        """The file of a column or of a table's array."""
+        return self.files.get(name, f"{name}.hex")
+
+    def width(self, column: Column) -> int:
+        """Bits of a word of the column."""
+        return column.width(self.constants)
+
+    def words(self, column: Column) -> int:
+        """Words in a row of the column."""
+        return self.lanes if column.vector else 1
+
+
+def identifier(text: str) -> str:
+    """text with everything but letters, digits and _ replaced by _."""
+    return re.sub(r"[^A-Za-z0-9_]", "_", text)
+
+
+def template(name: str) -> Template:
+    """A file of vectors/templates; $$ stands for a dollar sign."""
+    return Template(files("vectors").joinpath("templates", name).read_text(encoding="ascii"))
+
+
+def literal(value: int, bits: int, signed: bool) -> str:
+    """A sized SystemVerilog literal, also of the least number of its width."""
+    digits = (bits + 3) // 4
+    return f"{bits}'{'s' if signed else ''}h{value & ((1 << bits) - 1):0{digits}x}"
+
+
+def step_bench(bench: StepBench, folder: str = "") -> str:
+    """The text of tb_<step>.sv for a case; its module is bench.module.
+
+    folder  prefix of the file names, with its "/" (default: the working directory of the simulator)
+    """
+    step = bench.definition
+    columns = [*step.inputs, *step.outputs]
+    parameters = [f".{c.name.upper()}({_constant(bench, c)})" for c in step.constants]
+    parameters += [f'.{name.upper()}_FILE("{folder}{bench.file(name)}")' for name in TABLE_ARRAYS.get(bench.table or "", ())]
+    if bench.table not in (None, "direct"):
+        parameters.append(f".SEGMENTS({bench.segments})")
+    if any(c.vector for c in columns):
+        parameters.append(f".LANES({bench.lanes})")
+    ports = [f".{c.name}({c.name}_{'in' if c in step.inputs else 'got'})" for c in columns]
+    return template("tb_step.sv").substitute(
+        reader=template("tb_reader.sv").substitute(case=bench.note),
+        case=bench.case,
+        step=bench.step,
+        clause=step.clause,
+        module=bench.module,
+        rows=bench.rows,
+        dut=f"dut_{bench.step}",
+        parameters=f"#(\n{_listed(parameters)}\n  )" if parameters else "",
+        ports=_listed(ports),
+        declarations="".join(_declaration(bench, c, c in step.inputs) for c in columns),
+        opens="".join(f'    open("{folder}{bench.file(c.name)}"); file_{c.name} = file;\n' for c in columns),
+        reads="".join(_read(bench, c, "in" if c in step.inputs else "expected") for c in columns),
+        checks="".join(_check(bench, c) for c in step.outputs),
+        ends="".join(f'    at_end("{c.name}", file_{c.name});\n' for c in columns),
+    )
+
+
+def suite_bench(modules: Sequence[str], name: str = "tb_all") -> str:
+    """A module that holds several benches, so that one binary runs them all."""
+    lines = "".join(f"  {module} {module}_i ();\n" for module in modules)
+    return f"// Every bench below runs; the first difference ends the simulation.\nmodule {name};\n{lines}endmodule\n"
+
+
+def _constant(bench: StepBench, column: Column) -> str:
+    return literal(int(bench.constants[column.name]), bench.width(column), column.is_signed(bench.constants))
+
+
+def _listed(items: Sequence[str]) -> str:
+    return ",\n".join(f"      {item}" for item in items)
+
+
+def _type(bench: StepBench, column: Column) -> str:
+    sign = "signed " if column.is_signed(bench.constants) and not column.vector else ""
+    return f"logic {sign}[{bench.width(column) * bench.words(column) - 1}:0]"
+
+
+def _declaration(bench: StepBench, column: Column, is_input: bool) -> str:
+    kinds = ("in",) if is_input else ("got", "expected")
+    text = "".join(f"  {_type(bench, column)} {column.name}_{kind};\n" for kind in kinds)
+    return f"{text}  integer file_{column.name};\n"
+
+
+def _read(bench: StepBench, column: Column, kind: str) -> str:
+    width, words = bench.width(column), bench.words(column)
+    read = f'next_word("{column.name}", file_{column.name}, {width}); {column.name}_{kind}'
+    if not column.vector:
+        return f"      {read} = word[{width - 1}:0];\n"
+    return (
+        f"      for (lane = 0; lane < {words}; lane = lane + 1) begin\n"
+        f"        {read}[{width}*lane+:{width}] = word[{width - 1}:0];\n      end\n"
+    )
+
+
+def _check(bench: StepBench, column: Column) -> str:
+    name, shown = column.name, [c for c in bench.definition.inputs if not c.vector]
+    operands = "".join(f", {c.name} %0d" for c in shown)
+    values = "".join(f", {c.name}_in" for c in shown)
+    return (
+        f"      if (!failed && {name}_got !== {name}_expected) begin\n"
+        f"        failed = 1'b1;\n"
+        f'        $fatal(1, "row %0d: {name} is %0d (%h), expected %0d (%h){operands}; {bench.note}",\n'
+        f"               row, {name}_got, {name}_got, {name}_expected, {name}_expected{values});\n"
+        f"      end\n"
+    )

@@ -1,0 +1,25 @@
+// Self-checking bench of case $case: step $step, clause $clause.  Made with the vector set.
+// Run in the folder of the case, for example
+//   iverilog -g2012 -o tb.vvp tb_$step.sv dut_$step.sv && vvp tb.vvp
+module $module;
+  localparam integer ROWS = $rows;
+  integer row;
+  integer lane;
+$declarations
+  $dut $parameters dut (
+$ports
+  );
+
+$reader
+  initial begin
+    failed = 1'b0;
+    row = 0;
+$opens
+    while (row < ROWS && !failed) begin
+$reads      #1;
+$checks      row = row + 1;
+    end
+$ends
+    if (!failed) $$display("PASS $case %0d rows", ROWS);
+  end
+endmodule
