@@ -155,8 +155,9 @@ def code_extremes(codes, first, step):
 
 
 def h_trajectory(
-    start, stop, i, previous, continued, is_symmetric, shift, shift_bias, gate_scales, weight_reals, h_flat, parts, reals, numbers
-):
+    start, stop, i, previous, continued, is_symmetric, shift, shift_bias,
+    gate_scales, weight_reals, h_flat, parts, reals, numbers,
+):  # fmt: skip
     """The h range of processed step i, its scale and zero point, and every multiplier of the step; one row.  [SPEC D-2, D-3]
 
     previous     index in h_flat int32 [T + 1, N * H] of the state before this step

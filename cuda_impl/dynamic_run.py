@@ -41,12 +41,13 @@ def run_dynamic(p: MShiftDynamicParams, run: Run, h0: np.ndarray | DynamicState 
         flat = run.x.reshape(steps, run.batch * run.inputs)
         found = _extremes(run, flat)
         target.run(
-            "x_trajectory", 1, found, int(run.reverse), int(p.x_symmetric), int(continued), reals, numbers, zero_points, weight_reals
-        )
+            "x_trajectory", 1, found, int(run.reverse), int(p.x_symmetric), int(continued),
+            reals, numbers, zero_points, weight_reals,
+        )  # fmt: skip
         flat_codes = codes.reshape(steps, run.batch * run.inputs)
         target.run("quantize_steps", steps, flat, int(run.reverse), int(p.reciprocal), reals, numbers, flat_codes)
         block = safe_block(128, 128)
-        multiply(run, codes, W, column_sums(run, W), zero_points, run.batch, block, Wx)
+        multiply(run, codes, W, zero_points, run.batch, block, Wx)
     if steps > 0 or continued:
         for values, out in ((p.bx, bx), (p.br, br)):
             target.run("bias_codes", 1, put(values.reshape(1, -1)), weight_reals, out)
@@ -68,7 +69,7 @@ def run_dynamic(p: MShiftDynamicParams, run: Run, h0: np.ndarray | DynamicState 
                 work=run.hidden * (3 * run.hidden + 50),
             )  # fmt: skip
     reals, numbers, weight_reals = target.get(reals), target.get(numbers), target.get(weight_reals)
-    check_ranges(p, reals, run.reverse)
+    check_ranges(p, reals, run.reverse, isinstance(h0, DynamicState), continued)
     found_fields = {
         "s_w": weight_reals[d.SCALE_W : d.SCALE_W + 1], "s_r": weight_reals[d.SCALE_R : d.SCALE_R + 1],
         "W": W_codes, "R": R_codes, "s_b": weight_reals[d.SCALE_B : d.SCALE_B + 1], "bx": bx, "br": br,
@@ -123,14 +124,20 @@ def _start(p: MShiftDynamicParams, run: Run, h0: np.ndarray | DynamicState | Non
     return placed_reals, placed_numbers, put(weight_reals), h
 
 
-def check_ranges(p: MShiftDynamicParams, reals: np.ndarray, reverse: bool) -> None:
-    """Refuse the first range, scale or product of scales that binary32 does not hold, in the order of the clauses."""
+def check_ranges(p: MShiftDynamicParams, reals: np.ndarray, reverse: bool, given: bool, continued: bool) -> None:
+    """Refuse the first range or product of scales that binary32 does not hold, in the order of the clauses.
+
+    given      whether row 0 came with a state; only a range that is found here is checked
+    continued  whether the h range moves at the first step too
+    """
     steps = len(reals) - 1
-    _check_range("h", reals[0, d.H_MIN], reals[0, d.H_MAX], p.h_symmetric, None)
+    if not given:
+        _check_range("h0", reals[0, d.H_MIN], reals[0, d.H_MAX], p.h_symmetric, None)
     for i in range(steps):
         row, t = reals[i + 1], steps - 1 - i if reverse else i
         _check_range("x", row[d.X_MIN], row[d.X_MAX], p.x_symmetric, t)
-        _check_range("h", row[d.H_MIN], row[d.H_MAX], p.h_symmetric, t)
+        if i > 0 or continued:
+            _check_range("h", row[d.H_MIN], row[d.H_MAX], p.h_symmetric, t)
         for name, column in (("s_Wx", d.SCALE_WX), ("s_Rh", d.SCALE_RH), ("s_rRh", d.SCALE_RRH)):
             if not 0.0 < float(row[column]) < INFINITE:
                 raise RangeError(name, str(row[column]), t)
@@ -143,7 +150,7 @@ def _check_range(name: str, low: np.float32, high: np.float32, symmetric: bool, 
     with np.errstate(over="ignore"):
         width = np.float32(max(float(high), 0.0)) - np.float32(min(float(low), 0.0))
     if not symmetric and not float(width) < INFINITE:
-        raise RangeError(name, f"a range of width {width}", step)
+        raise RangeError(name, str(width), step)
 
 
 def trajectory(reals: np.ndarray, numbers: np.ndarray, reverse: bool) -> dict[str, np.ndarray]:

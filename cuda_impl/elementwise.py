@@ -176,7 +176,7 @@ def map_step(name: str, *arguments: Any, table: Any = None, device: str = "auto"
         part = slice(first, min(first + CHUNK, size))
         count = part.stop - first
         q, f = np.zeros((max(1, kinds.count("i")), count), np.int64), np.zeros((max(1, kinds.count("f")), count), np.float32)
-        rows = {"i": iter(q), "f": iter(f)}
+        rows: dict[str, Any] = {"i": iter(q), "f": iter(f)}
         for kind, array in zip(kinds, flat):
             next(rows[kind])[:] = array[part] if array.ndim else array
         q_out, f_out = target.empty((2, count), np.int64), target.empty((2, count), np.float32)

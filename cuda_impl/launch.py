@@ -213,6 +213,16 @@ def _cuda_program(function: Callable) -> Callable:
     return cuda.jit(lto=False)(function)
 
 
+def ptx(program: str, signature: Any, cc: tuple[int, int] = (9, 0)) -> str:
+    """The PTX that a GPU of this compute capability runs for a program.
+
+    signature  Numba types of all arguments, start and stop included
+    """
+    from numba import cuda
+
+    return cuda.compile(namespace("gpu")[program].py_func, signature, cc=cc, device=False, abi="numba")[0]
+
+
 def workers() -> int:
     """How many threads a host program may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
@@ -254,6 +264,6 @@ def host_array(name: str, array: Any) -> Any:
     if hasattr(array, "__dlpack_device__") and hasattr(array, "__dlpack__"):
         device = int(array.__dlpack_device__()[0])
         if device != 1:
-            raise ParameterError(name, f"an array on DLPack device {device}", "a CPU array or one with __cuda_array_interface__")
+            raise ParameterError(name, f"an array on DLPack device {device}", "a CPU array or a CUDA array interface")
         return np.from_dlpack(array)
     return array

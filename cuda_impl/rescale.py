@@ -128,6 +128,6 @@ def derive_mshifts(
         with np.errstate(over="ignore", under="ignore"):
             multiplier = int(derive(s_from, s_to, s, limit if saturating else UNBOUNDED))
         if multiplier > limit:
-            raise ParameterError(f"{name} multiplier", multiplier if multiplier < UNBOUNDED else "out of range", f"at most {limit}")
+            raise ParameterError(f"{name} multiplier", multiplier, f"at most {limit}")
         out[name] = MShift(multiplier, s)
     return out

@@ -82,8 +82,9 @@ def column_sums(run: Run, weights: Any) -> Any:
     return sums
 
 
-def multiply(run: Run, codes: Any, weights: Any, sums: Any, zero_points: Any, rows_per_zero_point: int, block: int, out: Any) -> None:
+def multiply(run: Run, codes: Any, weights: Any, zero_points: Any, rows_per_zero_point: int, block: int, out: Any) -> None:
     """out [T,N,M] = (codes [T,N,K] - zero point) times weights [K,M].  [SPEC L-1]"""
+    sums = column_sums(run, weights)
     rows, (length, width) = run.steps * run.batch, weights.shape
     flat, flat_out = codes.reshape(rows, length), out.reshape(rows, width)
     work = length * width
@@ -92,17 +93,20 @@ def multiply(run: Run, codes: Any, weights: Any, sums: Any, zero_points: Any, ro
     )
 
 
-def gather(datapath: str, run: Run, found: dict[str, Any], groups: tuple[tuple[tuple[str, ...], Any], ...], state: Any = None) -> Trace:
+Groups = tuple[tuple[tuple[str, ...], Any], ...]
+
+
+def gather(datapath: str, run: Run, found: dict[str, Any], groups: Groups) -> Trace:
     """The trace: fields in layout order, from single arrays and from groups of fields that share one array."""
     fields = {name: run.target.get(array) for name, array in found.items()}
     for names, array in groups:
         fields.update(zip(names, run.target.get(array), strict=True))
     wanted = trace_fields(datapath, training=run.options.training, zoneout=run.options.blend)
     ordered = {f.name: fields[f.name].reshape(run.shape(f.axes)) for f in wanted}
-    return Trace(datapath, ordered, run.reverse, state)
+    return Trace(datapath, ordered, run.reverse)
 
 
-def first_codes(h0: np.ndarray | None, shape: tuple[int, int], zero_point: int, fmt: IntFormat) -> np.ndarray:
+def first_codes(h0: np.ndarray | None, shape: tuple[int, ...], zero_point: int, fmt: IntFormat) -> np.ndarray:
     """The codes of h[0]; a missing state is the saturated zero point.  [SPEC GP-9]"""
     if h0 is not None:
         return h0
@@ -139,7 +143,7 @@ def run_mshift(p: MShiftParams, run: Run, h0: np.ndarray | None) -> Trace:
     h, mask, acc, v = run.tail(h)
     if run.steps > 0:
         block = safe_block(128, 128)
-        multiply(run, run.x, W, column_sums(run, W), put(np.array([p.zp_x])), run.steps * run.batch, block, Wx)
+        multiply(run, run.x, W, put(np.array([p.zp_x])), run.steps * run.batch, block, Wx)
         tables = [put(pack(t)) for t in (p.table_z, p.table_r, p.table_g)]
         target.run(
             "mshift_rows", run.batch, 0, run.steps, int(run.reverse), 0, run.zoneout_k, block,
@@ -148,7 +152,8 @@ def run_mshift(p: MShiftParams, run: Run, h0: np.ndarray | None) -> Trace:
             work=run.steps * run.hidden * (3 * run.hidden + 50),
         )  # fmt: skip
     found = {"x": run.x, "Wx": Wx, "Rh": Rh, "h": h, "h_zoneout_acc": acc, "v": v}
-    return gather("mshift", run, used(run, found), ((cell.MSHIFT_32, ints), (cell.MSHIFT_64, longs), (cell.MSHIFT_BIAS, biases)))
+    groups = ((cell.MSHIFT_32, ints), (cell.MSHIFT_64, longs), (cell.MSHIFT_BIAS, biases))
+    return gather("mshift", run, used(run, found), groups)
 
 
 def used(run: Run, found: dict[str, Any]) -> dict[str, Any]:
@@ -189,10 +194,11 @@ def run_pot(p: PotParams, run: Run, h0: np.ndarray | None) -> Trace:
     if run.steps > 0:
         zp_x = put(np.array([p.operators["input.x"].zero_point]))
         block = safe_block(largest(fmts["W"]), largest(p.fmt_x))
-        multiply(run, run.x, W, column_sums(run, W), zp_x, run.steps * run.batch, block, Wx_acc)
+        multiply(run, run.x, W, zp_x, run.steps * run.batch, block, Wx_acc)
         tables = [put(pack(t)) for t in (p.act_z, p.act_r, p.act_g)]
         target.run(
-            "pot_rows", run.batch, 0, run.steps, int(run.reverse), run.zoneout_k, safe_block(largest(fmts["R"]), largest(p.fmt_h)),
+            "pot_rows", run.batch, 0, run.steps, int(run.reverse), run.zoneout_k,
+            safe_block(largest(fmts["R"]), largest(p.fmt_h)),
             put(ops), *exponents, R, column_sums(run, R), put(p.bx), put(p.br), *tables,
             Wx_acc, Wx, Rh_acc, Rh, ints, longs, biases, h, mask, acc, v,
             work=run.steps * run.hidden * (3 * run.hidden + 50),

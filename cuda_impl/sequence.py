@@ -10,7 +10,7 @@ from cuda_impl import launch
 from cuda_impl.dynamic_run import run_dynamic
 from cuda_impl.runs import Run, run_mshift, run_pot
 from golden.spec.errors import ParameterError
-from golden.spec.params import Params, check_input
+from golden.spec.params import MShiftDynamicParams, MShiftParams, Params, check_input
 from golden.spec.trace import BidirectionalTrace, DynamicState, Trace, check_options, check_state
 
 
@@ -37,15 +37,14 @@ def forward(
     Returns  Trace of NumPy arrays
     Raises   ParameterError for a bad argument, RangeError naming tensor and step  [SPEC E-5, M-2]
     """
-    if not isinstance(reverse, (bool, np.bool_)):
-        raise ParameterError("reverse", repr(reverse), "true or false")
     target = launch.target(device)
     placed = _receive(params, x, target)
     options = check_options(launch.host_array("mask", mask), zoneout, training, (*placed.shape[:2], params.hidden_size))
     state = check_state(params, h0 if isinstance(h0, DynamicState) else launch.host_array("h0", h0), placed.shape[1])
     run = Run(target, placed, options, bool(reverse), params.input_size, params.hidden_size)
-    start = {"mshift": run_mshift, "mshift-dynamic": run_dynamic, "pot": run_pot}[params.datapath]
-    return start(params, run, state)
+    if isinstance(params, MShiftDynamicParams):
+        return run_dynamic(params, run, state)
+    return run_mshift(params, run, state) if isinstance(params, MShiftParams) else run_pot(params, run, state)
 
 
 def bidirectional(
