@@ -45,7 +45,7 @@ def write_set(
                it was before
     """
     target = Path(os.path.abspath(path))
-    _replaceable(target)
+    check_target(target)
     parent = target.parent
     if not parent.is_dir():
         raise ParameterError("path", repr(str(path)), "a folder whose parent exists")
@@ -128,7 +128,7 @@ def _umask() -> int:
     return mask
 
 
-def _replaceable(target: Path) -> None:
+def check_target(target: Path) -> None:
     """Raise VectorError unless target is missing, an empty folder or a vector set and nothing else."""
     try:
         mode = os.lstat(target).st_mode
@@ -155,7 +155,7 @@ def _exchange(temporary: Path, target: Path) -> None:
     if not target.exists():
         os.rename(temporary, target)
         return
-    _replaceable(target)
+    check_target(target)
     aside = temporary.with_suffix(".old")
     os.rename(target, aside)
     try:
