@@ -58,8 +58,8 @@ def normalized(real: Any) -> MShift:
 
     Raises   ParameterError when the shift would leave 0...31
     """
-    value = Fraction(real)
-    if value > 0:
+    if not (isinstance(real, float) and not math.isfinite(real)) and real > 0:
+        value = Fraction(real)
         shift = 15 - value.numerator.bit_length() + value.denominator.bit_length()
         while value * Fraction(2) ** shift >= 65536:
             shift -= 1
@@ -103,7 +103,7 @@ def derive_mshifts(
 ) -> dict[str, MShift]:
     """The twelve MShifts of datapath M from its scales.  [SPEC G-M, M-2]
 
-    Raises   ParameterError naming the multiplier above its limit (unless saturating), RangeError naming a scale product
+    Raises   ParameterError naming the multiplier above its limit (unless saturating), RangeError naming a scale or product
     """
     s_Wx = scale_product(s_w, s_x, "s_Wx", step)
     s_Rh = scale_product(s_r, s_h, "s_Rh", step)
@@ -124,10 +124,14 @@ def derive_mshifts(
     }
     out = {}
     for name, (s_from, s_to, s) in ratios.items():
+        for side, scale in (("s_from", s_from), ("s_to", s_to)):
+            if not 0.0 < scale < float("inf"):
+                raise RangeError(f"{name} {side}", scale, step)
         limit = MAX_RRH_MULTIPLIER if name == "m_rRh" else INT32_LAST
         with np.errstate(over="ignore", under="ignore"):
             multiplier = int(derive(s_from, s_to, s, limit if saturating else UNBOUNDED))
         if multiplier > limit:
-            raise ParameterError(f"{name} multiplier", multiplier, f"at most {limit}")
+            found = multiplier if multiplier < UNBOUNDED else "above 2**62"
+            raise ParameterError(f"{name} multiplier", found, f"at most {limit}")
         out[name] = MShift(multiplier, s)
     return out
