@@ -69,7 +69,7 @@ def ideal(table: Activation) -> np.ndarray:
         for name in ("exponent_in", "exponent_out"):
             if getattr(table, name) is None:
                 raise ParameterError(f"{table.kind} {name}", None, "an exponent, to know the ideal code of an input")
-        scale, one = Fraction(2) ** -int(table.exponent_in), Fraction(2) ** int(table.exponent_out)
+        scale, one = Fraction(2) ** -(table.exponent_in or 0), Fraction(2) ** (table.exponent_out or 0)
     d = inputs(table.fmt_in) - int(table.zero_point_in)
     return exact_codes(table.function, d, scale, one, int(table.zero_point_out), table.fmt_out)
 

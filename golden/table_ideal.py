@@ -42,9 +42,7 @@ def values(function: str, u: np.ndarray) -> np.ndarray:
     return np.copysign((1.0 - t) / (1.0 + t), u)
 
 
-def exact_codes(
-    function: str, d: np.ndarray, scale: Fraction, one: Fraction, zero_point: int, fmt: IntFormat
-) -> np.ndarray:
+def exact_codes(function: str, d: np.ndarray, scale: Fraction, one: Fraction, zero_point: int, fmt: IntFormat) -> np.ndarray:
     """saturate(half_away(one * f(d * scale)) + zero_point, fmt), decided exactly.  [SPEC A-1]
 
     function    "sigmoid" or "tanh"
@@ -75,10 +73,11 @@ def _reaches_tie(function: str, d: np.ndarray, low: np.ndarray, scale: Fraction,
     Both functions are tanh inside: tanh(u) >= T is u >= atanh(T), sigmoid(u) >= T is u/2 >= atanh(2T - 1). The sign, or
     |w| <= |x| < |atanh(x)|, settles most of w >= atanh(x); what is left is compared in decimal arithmetic.
     """
-    half = Fraction(1, 2)
     out = np.zeros(d.shape, np.int64)
+    if 2 * int(low.min()) + 1 >= 2 * one:  # the function stays below 1
+        return out
     for i, (q, m) in enumerate(zip(d.tolist(), low.tolist())):
-        target = (m + half) / one
+        target = (m + Fraction(1, 2)) / one
         w, x = (q * scale, target) if function == "tanh" else (q * scale / 2, 2 * target - 1)
         if x >= 1:
             continue

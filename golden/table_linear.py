@@ -135,9 +135,7 @@ def _segment(c: Curve, room: Room, tolerance: int, start: int, reached: int) -> 
     return int(index[length - 1]), (start, s, n, intercept)
 
 
-def _reach(
-    first: tuple[int, int, int], points: list[tuple[int, int, int]], begin: int
-) -> tuple[int, float, float]:
+def _reach(first: tuple[int, int, int], points: list[tuple[int, int, int]], begin: int) -> tuple[int, float, float]:
     """How many points from begin one line can serve after first, and the least and greatest slope of such a line.
 
     A point (x, low, high) is served when low <= line(x) <= high. The two extreme lines are kept, each through one point of

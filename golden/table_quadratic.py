@@ -5,7 +5,8 @@ segments are laid from left to right, each as long as its minimax parabola (exch
 of the real curve, rises, and starts where its code is at least the last one of the segment before. e is bisected for the
 least one that needs no more than the segments given. The origin of a segment is the input at which its parabola comes
 closest to an integer, so that the integer c0 costs nothing. Every segment is checked with the clause's own arithmetic
-before it is taken; what fails is made shorter, down to a single input.
+before it is taken; what fails is made shorter, down to a single input. Where parabolas do not suffice, because there are
+only a few segments, the lines of table_linear serve.
 """
 
 from __future__ import annotations
@@ -15,7 +16,8 @@ from math import frexp
 
 import numpy as np
 
-from golden.spec.formats import INT32, IntFormat
+from golden import table_linear
+from golden.spec.formats import IntFormat
 from golden.spec.tables import MAX_SHIFT
 from golden.table_evaluate import parabola
 
@@ -37,6 +39,7 @@ class Curve:
     codes: np.ndarray
     reals: np.ndarray
     q: np.ndarray
+    zero_point: int
     floor: int
     ceiling: int
     fmt: IntFormat
@@ -49,22 +52,29 @@ def fit(c: Curve, limit: int, expected: float) -> list[Segment]:
         return [_constant(c, i, int(c.codes[i])) for i in [0, *change.tolist()]]
     inner = np.flatnonzero((c.codes != c.codes[0]) & (c.codes != c.codes[-1]))
     start, stop = int(inner[0]), int(inner[-1]) + 1
-    head, tail = _constant(c, 0, int(c.codes[0])), _constant(c, stop, int(c.codes[-1]))
-    best = _search(c, start, stop, limit - 2, expected)
-    return [head, *best, tail]
+    found = _search(c, start, stop, limit - 2, expected)
+    if found is None:
+        return _lines(c, limit)
+    return [_constant(c, 0, int(c.codes[0])), *found, _constant(c, stop, int(c.codes[-1]))]
 
 
-def _search(c: Curve, start: int, stop: int, limit: int, expected: float) -> list[Segment]:
-    """Segments of [start, stop) for the least tolerance, to about 2 %."""
+def _lines(c: Curve, limit: int) -> list[Segment]:
+    curve = table_linear.Curve(c.codes, c.q - c.zero_point, c.floor, c.ceiling, c.fmt)
+    return [(start, c.zero_point, 0, 0, slope, n, y) for start, slope, n, y in table_linear.fit(curve, limit, 1)]
+
+
+def _search(c: Curve, start: int, stop: int, limit: int, expected: float) -> list[Segment] | None:
+    """Segments of [start, stop) for the least tolerance, to about 4 %, or None when none below the format suffices."""
     found = lay(c, FINEST, start, stop, limit)
     if found is not None:
         return found
     infeasible, tolerance = FINEST, max(expected, 2 * FINEST)
-    while True:
+    while found is None:
+        if tolerance > 2.0**c.fmt.bits:
+            return None
         found = lay(c, tolerance, start, stop, limit)
-        if found is not None:
-            break
-        infeasible, tolerance = tolerance, 2 * tolerance
+        if found is None:
+            infeasible, tolerance = tolerance, 2 * tolerance
     while tolerance > 1.04 * infeasible:
         middle = min(0.5 * (tolerance + infeasible), 4 * infeasible)
         shorter = lay(c, middle, start, stop, limit)
@@ -136,7 +146,7 @@ def _parabola(c: Curve, tolerance: float, start: int, length: int, reached: int)
         if found is None:
             return None
     a0, a1, a2 = found[0] + base, found[1] / last, found[2] / last / last
-    if a1 + a2 < 0 or a1 + a2 * (2 * last - 1) < 0 or a0 + (a1 + a2 * last) * last > c.ceiling + 0.5 - SLACK:
+    if a1 + a2 < 0 or a1 + a2 * (2 * last - 1) < 0 or a0 + (a1 + a2 * last) * last > float(c.codes[-1]) + 0.5 - SLACK:
         return None
     return a0, a1, a2
 
@@ -155,8 +165,7 @@ def _exchange(t: np.ndarray, y: np.ndarray, tolerance: float, pinned: float | No
     if not level or len(set(refs)) != size:
         refs = list(range(size))
     for _ in range(EXCHANGES):
-        powers = range(3 if pinned is None else 1, 3) if pinned is not None else range(3)
-        terms = list(powers)[: size - 1 if level else size]
+        terms = list(range(3) if pinned is None else range(1, 3))[: size - 1 if level else size]
         rows = []
         for k, i in enumerate(refs):
             ti = float(t[i])
@@ -230,12 +239,12 @@ def _integers(c: Curve, start: int, length: int, found: Fit) -> Segment:
 
 
 def _last_code(c: Curve, tolerance: float, start: int, length: int, reached: int, segment: Segment) -> int | None:
-    """The code at the end of the segment, or None when its arithmetic is not monotone or misses a code by too much."""
+    """The code at the end of the segment, or None when it misses a code by too much or would not be monotone."""
     part = slice(start, start + length)
     codes = parabola(c.q[part] - segment[1], *segment[2:])
-    if int(codes.min()) < INT32.qmin or int(codes.max()) > c.ceiling or int(codes.min()) < c.floor:
-        return None
     error = int(np.abs(codes - c.codes[part]).max())
-    if codes[0] < reached or (np.diff(codes) < 0).any() or error > tolerance + 1.0 + SLACK:
+    if (np.diff(codes) < 0).any() or error > tolerance + 1.0 + SLACK:
+        return None
+    if codes[0] < reached or codes[-1] > c.codes[-1]:
         return None
     return int(codes[-1])

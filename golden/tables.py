@@ -122,10 +122,10 @@ def piecewise_quadratic_table(
 ) -> PiecewiseQuadratic:
     """Piecewise quadratic table of least error, monotone.  [SPEC A-4, A-5]
 
-    Arguments as in piecewise_linear_table; segments is 16 to 32.
+    Arguments as in piecewise_linear_table; segments is 2 to 32.
     """
     arguments = _pot_arguments(function, exponent_in, zero_point_in, fmt_in, exponent_out, zero_point_out, fmt_out)
-    return _quadratic(*arguments, checked_int("segments", segments, 16, PiecewiseQuadratic.max_segments))
+    return _quadratic(*arguments, checked_int("segments", segments, 2, PiecewiseQuadratic.max_segments))
 
 
 def pot_table(function: str, kind: str, pre: Operator, out: Operator) -> Activation:
@@ -134,9 +134,7 @@ def pot_table(function: str, kind: str, pre: Operator, out: Operator) -> Activat
     kind    "direct" (8-bit input), "piecewise_linear" or "piecewise_quadratic"
     Raises  ParameterError naming the argument
     """
-    arguments = _pot_arguments(
-        function, pre.exponent, pre.zero_point, pre.fmt, out.exponent, out.zero_point, out.fmt
-    )
+    arguments = _pot_arguments(function, pre.exponent, pre.zero_point, pre.fmt, out.exponent, out.zero_point, out.fmt)
     if kind == "piecewise_linear":
         return _linear(*arguments, PiecewiseLinear.max_segments)
     if kind == "piecewise_quadratic":
@@ -173,13 +171,20 @@ def _direct(
 
 @lru_cache(maxsize=CACHED)
 def _linear(
-    function: str, e_in: int, zero_point_in: int, fmt_in: IntFormat, e_out: int, zero_point_out: int, fmt_out: IntFormat, segments: int
+    function: str,
+    e_in: int,
+    zero_point_in: int,
+    fmt_in: IntFormat,
+    e_out: int,
+    zero_point_out: int,
+    fmt_out: IntFormat,
+    limit: int,
 ) -> PiecewiseLinear:
     d = inputs(fmt_in) - zero_point_in
     codes = exact_codes(function, d, Fraction(2) ** -e_in, Fraction(2) ** e_out, zero_point_out, fmt_out)
     low, high = _limits(function, e_out, zero_point_out, fmt_out)
-    expected = LINEAR_EXPECTED * 256 // segments**2 >> (16 - fmt_out.bits)
-    found = table_linear.fit(table_linear.Curve(codes, d, low, high, fmt_out), segments, expected)
+    expected = LINEAR_EXPECTED * 256 // limit**2 >> (16 - fmt_out.bits)
+    found = table_linear.fit(table_linear.Curve(codes, d, low, high, fmt_out), limit, expected)
     starts, slopes, shifts, intercepts = np.array(found, np.int64).T
     meta: dict[str, Any] = {}
     table = PiecewiseLinear(
@@ -192,15 +197,22 @@ def _linear(
 
 @lru_cache(maxsize=CACHED)
 def _quadratic(
-    function: str, e_in: int, zero_point_in: int, fmt_in: IntFormat, e_out: int, zero_point_out: int, fmt_out: IntFormat, segments: int
+    function: str,
+    e_in: int,
+    zero_point_in: int,
+    fmt_in: IntFormat,
+    e_out: int,
+    zero_point_out: int,
+    fmt_out: IntFormat,
+    limit: int,
 ) -> PiecewiseQuadratic:
     q = inputs(fmt_in)
     d = q - zero_point_in
     codes = exact_codes(function, d, Fraction(2) ** -e_in, Fraction(2) ** e_out, zero_point_out, fmt_out)
     reals = 2.0**e_out * values(function, d.astype(np.float64) * 2.0**-e_in) + zero_point_out
     low, high = _limits(function, e_out, zero_point_out, fmt_out)
-    expected = QUADRATIC_EXPECTED * (32 / segments) ** 3 * 2.0 ** (fmt_out.bits - 16)
-    found = table_quadratic.fit(table_quadratic.Curve(codes, reals, q, low, high, fmt_out), segments, expected)
+    expected = QUADRATIC_EXPECTED * (32 / limit) ** 3 * 2.0 ** (fmt_out.bits - 16)
+    found = table_quadratic.fit(table_quadratic.Curve(codes, reals, q, zero_point_in, low, high, fmt_out), limit, expected)
     starts, origins, c2, p, c1, n, c0 = np.array(found, np.int64).T
     meta: dict[str, Any] = {}
     table = PiecewiseQuadratic(
@@ -248,3 +260,9 @@ def _check_formats(fmt_in: Any, fmt_out: Any) -> None:
 
 def _int32(name: str, value: Any) -> int:
     return checked_int(name, value, INT32.qmin, INT32.qmax)
+
+
+if __name__ == "__main__":
+    from golden.table_sweep import main
+
+    main()
