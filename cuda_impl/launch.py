@@ -13,6 +13,7 @@ import importlib.util
 import os
 import threading
 import types
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache, lru_cache
@@ -104,7 +105,11 @@ class Target:
         if self.kind == "host":
             _run_host(function, rows, arguments, work)
         elif rows > 0:
-            function[rows, self.lanes](0, rows, *arguments)
+            with warnings.catch_warnings():
+                # small grids are meant; an overflow of the simulator's float32 is a result here, not an accident
+                warnings.filterwarnings("ignore", message=".*under-utilization")
+                warnings.simplefilter("ignore", RuntimeWarning)
+                function[rows, self.lanes](0, rows, *arguments)
 
 
 def target(device: str) -> Target:
@@ -161,7 +166,7 @@ def namespace(kind: str) -> dict[str, Any]:
     for name, value in list(names.items()):
         if isinstance(value, types.FunctionType) and value.__module__ in ours:
             wrap = wrap_program if is_program(value) else wrap_step
-            names[name] = wrap(_rebind(value, names))
+            names[name] = wrap(_rebind(value, names, kind))
     return names
 
 
@@ -171,11 +176,11 @@ def is_program(function: Any) -> bool:
     return function.__module__.removeprefix("cuda_impl.") in PROGRAM_MODULES and code.co_varnames[:2] == ("start", "stop")
 
 
-def _rebind(function: types.FunctionType, names: dict[str, Any]) -> types.FunctionType:
-    """The same function with its globals looked up in names; its qualified name carries the source digest."""
+def _rebind(function: types.FunctionType, names: dict[str, Any], kind: str) -> types.FunctionType:
+    """The same function with its globals looked up in names; its qualified name carries target and source digest."""
     bound = types.FunctionType(function.__code__, names, function.__name__, function.__defaults__)
     bound.__module__ = function.__module__
-    bound.__qualname__ = f"{function.__name__}.{source_digest()}"
+    bound.__qualname__ = f"{function.__name__}.{kind}.{source_digest()}"
     bound.__doc__ = function.__doc__
     return bound
 
@@ -210,7 +215,10 @@ def _cuda_program(function: Callable) -> Callable:
 
     if _simulated():
         return cuda.jit(function)
-    return cuda.jit(lto=False)(function)
+    try:
+        return cuda.jit(lto=False, cache=True)(function)
+    except RuntimeError:  # nowhere to write compiled code
+        return cuda.jit(lto=False)(function)
 
 
 def ptx(program: str, signature: Any, cc: tuple[int, int] = (9, 0)) -> str:

@@ -1,4 +1,4 @@
-"""Every scalar step against literals worked from the clauses, on each target; and against the judge.  [SPEC F, R, Q, M, E, A, Z]"""
+"""Every scalar step against literals worked from the clauses, on each target, and against the judge.  [SPEC F ... A, Z]"""
 
 from __future__ import annotations
 
@@ -34,7 +34,8 @@ TINY = 2.0**-149
 WIDE = DirectTable("tanh", np.arange(256) - 128, INT16, INT8)
 RAMP = DirectTable("tanh", np.arange(256) - 128, INT8, INT8)
 LINES = PiecewiseLinear(
-    "sigmoid", np.array([-10, 20, 20]), np.array([3, -5, 7]), np.array([1, 0, -2]), np.array([10, 20, 30]), INT8, UINT8, zero_point_in=2
+    "sigmoid", np.array([-10, 20, 20]), np.array([3, -5, 7]), np.array([1, 0, -2]), np.array([10, 20, 30]),
+    INT8, UINT8, zero_point_in=2,
 )  # fmt: skip
 CURVES = PiecewiseQuadratic(
     "tanh", np.array([0, 50]), np.array([-64, 10]), np.array([3, -1]), np.array([2, 0]),
