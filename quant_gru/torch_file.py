@@ -1,0 +1,58 @@
+"""State dicts as torch.save writes them; only tensors are read, nothing else is unpickled."""
+
+from __future__ import annotations
+
+import io
+import pickle
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from golden.spec.errors import ParameterError
+from quant_gru.errors import MissingPart
+from quant_gru.npy import DAMAGED, check_members
+
+NESTED = ("state_dict", "model_state_dict", "model")
+
+
+def read_torch(path: Path) -> dict[str, np.ndarray | str]:
+    """name -> array of a state dict, also one that is kept under "state_dict", "model_state_dict" or "model".
+
+    A tensor that NumPy has no dtype for (bfloat16, ...) is given back as the name of its dtype.
+    Raises   MissingPart without torch; ParameterError naming the file: not the zip format of torch.save, damaged,
+             anything but tensors inside (a pickled module), not a dict
+    """
+    try:
+        with open(path, "rb") as file, zipfile.ZipFile(file) as archive:
+            check_members(path.name, archive, file.seek(0, io.SEEK_END), stored_only=True)
+    except zipfile.BadZipFile:
+        wanted = "a state dict as torch.save writes it; other pickles are never read"
+        raise ParameterError(path.name, "not a zip archive", wanted) from None
+    try:
+        import torch
+    except ModuleNotFoundError:
+        raise MissingPart("torch", "torch") from None
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError:
+        raise ParameterError(path.name, "more than tensors", "a state dict: torch.save(module.state_dict(), path)") from None
+    except (*DAMAGED, AttributeError, IndexError, AssertionError):
+        raise ParameterError(path.name, "damaged", "a state dict as torch.save writes it") from None
+    for key in NESTED:
+        if isinstance(content, Mapping) and isinstance(content.get(key), Mapping):
+            content = content[key]
+            break
+    if not isinstance(content, Mapping):
+        raise ParameterError(path.name, f"a {type(content).__name__}", "a state dict, names and tensors")
+    tensors = {str(name): value for name, value in content.items() if isinstance(value, torch.Tensor)}
+    return {name: _numpy(value) for name, value in tensors.items()}
+
+
+def _numpy(tensor: Any) -> np.ndarray | str:
+    try:
+        return np.array(tensor.detach().numpy())
+    except (TypeError, RuntimeError):
+        return str(tensor.dtype).removeprefix("torch.")
