@@ -14,10 +14,10 @@ NARROW = [IntFormat(bits, signed) for bits in range(2, 7) for signed in (True, F
 INT64_EDGES = [s * (2**k) + d for k in (0, 1, 7, 15, 31, 32, 52, 53, 54, 61, 62) for s in (1, -1) for d in (-1, 0, 1)]
 
 
-def judged(step: Callable[..., Any], *arrays: Any) -> list[Any]:
-    """The judge's answer for each element of arrays that broadcast, in C order, as Python numbers."""
+def judged(step: Callable[..., Any], *arrays: Any, then: tuple[Any, ...] = ()) -> list[Any]:
+    """The judge's answer for each element of arrays that broadcast, in C order; `then` are its further arguments."""
     flat = [a.reshape(-1).tolist() for a in np.broadcast_arrays(*arrays)]
-    return [step(*values) for values in zip(*flat, strict=True)]
+    return [step(*values, *then) for values in zip(*flat, strict=True)]
 
 
 def assert_same(golden: np.ndarray, judge: list[Any]) -> None:

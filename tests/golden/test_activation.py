@@ -67,9 +67,7 @@ def test_piecewise_made_tables_narrow(function, fmt_in, exponent, zero_point):
 @pytest.mark.parametrize("make", [piecewise_linear_table, piecewise_quadratic_table])
 def test_piecewise_made_tables_all_65536_inputs(make, function):
     fmt_out = UINT16 if function == "sigmoid" else INT16
-    check(
-        make(function, exponent_in=12, zero_point_in=-77, fmt_in=INT16, exponent_out=15, zero_point_out=0, fmt_out=fmt_out)
-    )
+    check(make(function, exponent_in=12, zero_point_in=-77, fmt_in=INT16, exponent_out=15, zero_point_out=0, fmt_out=fmt_out))
 
 
 @st.composite

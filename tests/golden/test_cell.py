@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 
-from golden.cell import mshift_cell, mshift_constants, pot_cell
+from golden.cell import MShiftConstants, mshift_cell, pot_cell
 from golden.sequence import forward
 from golden.spec.layout import MULTIPLIERS
 from tests.golden.sweep import examples
@@ -36,7 +36,7 @@ def test_mshift_cell(problem):
         p.W.T.tolist(), p.R.T.tolist(), p.bx.tolist(), p.br.tolist(), {n: getattr(p, n) for n in MULTIPLIERS},
         p.zp_x, p.zp_h, p.zp_z, p.zp_r, p.zp_g, p.fmt_pre, p.table_z, p.table_r, p.table_g,
     )  # fmt: skip
-    found = mshift_cell(mshift_constants(p), problem.x[0].astype(np.int64), h.astype(np.int64))
+    found = mshift_cell(MShiftConstants.of(p), problem.x[0].astype(np.int64), h.astype(np.int64))
     assert_same_step(found, judge_mshift_cell(judge_set, problem.x[0].tolist(), h.tolist()))
 
 

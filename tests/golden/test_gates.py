@@ -55,7 +55,9 @@ MSHIFT_NAMES = ("Rh_aligned", "bx_aligned", "br_aligned", "acc", "a", "pre", "")
 )
 def test_mshift_gate_every_6_bit_pair(k, m_Rh, m_bx, m_br, m_pre, table):
     Wx, Rh = grid(ALL6, ALL6)
-    for (bx, br), zp in itertools.product(((0, 0), (31, -32), (-(2**31), 2**31 - 1), (2**31 - 1, 2**31 - 1)), (0, -1, 2**31 - 1)):
+    for (bx, br), zp in itertools.product(
+        ((0, 0), (31, -32), (-(2**31), 2**31 - 1), (2**31 - 1, 2**31 - 1)), (0, -1, 2**31 - 1)
+    ):
         if table is WIDE and zp:
             continue
         args = (m_Rh, m_bx, m_br, m_pre, zp, table.fmt_in, table)
@@ -95,7 +97,18 @@ def test_pot_gate_every_6_bit_pair(rounding, e_wx, e_rh, e_pre):
     for zp, bias, e_b in ((0, 0, 3), (-40, 31, 4), (31, -32, 30), (2**31 - 1 if e_wx > e_pre else 5, -7, -15)):
         op_wx, op_rh = Operator(S6, e_wx, zp), Operator(S6, e_rh, -zp)
         found = golden.pot_gate(
-            "z", Wx, Rh, np.array([bias]), np.array([-bias]), np.array([e_b]), np.array([e_b]), op_wx, op_rh, pre, LINE, rounding
+            "z",
+            Wx,
+            Rh,
+            np.array([bias]),
+            np.array([-bias]),
+            np.array([e_b]),
+            np.array([e_b]),
+            op_wx,
+            op_rh,
+            pre,
+            LINE,
+            rounding,
         )
         wanted = [
             judge.pot_gate(w, r, bias, -bias, op_wx, op_rh, e_b, e_b, pre, LINE, rounding)
@@ -139,6 +152,17 @@ def test_each_term_of_a_pot_gate_is_rounded_by_itself():
     table = DirectTable("sigmoid", np.arange(256), INT8, UINT8)
     one = np.array([[1]])
     fields = golden.pot_gate(
-        "z", one, one, np.array([1]), np.array([1]), np.array([1]), np.array([1]), op, op, Operator(INT8, 0), table, ROUNDINGS[0]
+        "z",
+        one,
+        one,
+        np.array([1]),
+        np.array([1]),
+        np.array([1]),
+        np.array([1]),
+        op,
+        op,
+        Operator(INT8, 0),
+        table,
+        ROUNDINGS[0],
     )
     assert int(fields["z_acc"][0, 0]) == 4  # four halves, each away from zero; their sum 2 would be exact

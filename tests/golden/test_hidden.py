@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 import pytest
 
@@ -32,12 +34,19 @@ def test_mshift_hidden_every_pair_of_gates(m_gh, m_one, zero_point):
 
 @pytest.mark.parametrize("rounding", ROUNDINGS)
 @pytest.mark.parametrize(
-    ("e_z", "e_h", "e_g", "e_o", "e_n"), [(5, 4, 4, 4, 4), (4, 3, 2, 7, 1), (-1, 4, 4, 2, 2), (-3, -15, 30, -15, 12), (30, 0, 0, 30, 30)]
+    ("e_z", "e_h", "e_g", "e_o", "e_n"),
+    [(5, 4, 4, 4, 4), (4, 3, 2, 7, 1), (-1, 4, 4, 2, 2), (-3, -15, 30, -15, 12), (30, 0, 0, 30, 30)],
 )
 def test_pot_hidden_every_5_bit_triple(rounding, e_z, e_h, e_g, e_o, e_n):
     z, g, h = grid(np.arange(32), np.arange(-16, 16), np.arange(-16, 16))
     for zp in (0, 3, -50):
-        ops = (Operator(U5, e_z, zp), Operator(S5, e_g, -zp), Operator(S5, e_h, zp), Operator(S5, e_o, zp), Operator(S5, e_n, -zp))
+        ops = (
+            Operator(U5, e_z, zp),
+            Operator(S5, e_g, -zp),
+            Operator(S5, e_h, zp),
+            Operator(S5, e_o, zp),
+            Operator(S5, e_n, -zp),
+        )
         one = golden.pot_one(ops[0], rounding)
         assert int(one) == judge.pot_one(ops[0], rounding)
         found = golden.pot_hidden(z, g, h, one, *ops, rounding)
@@ -67,7 +76,7 @@ def test_zoneout_blend_every_pair(fmt, k):
     old, new = grid(codes[:: 1 if fmt.bits < 8 else 5], codes[:: 1 if fmt.bits < 8 else 3])
     for zero_point in (0, fmt.qmin - 3, fmt.qmax, 2**31 - 1):
         acc, h = golden.zoneout_blend(k, old, new, zero_point, fmt)
-        wanted = judged(lambda a, b: judge.zoneout_blend(k, a, b, zero_point, fmt), old, new)
+        wanted = judged(partial(judge.zoneout_blend, k), old, new, then=(zero_point, fmt))
         assert_same(acc, [w[0] for w in wanted])
         assert_same(h, [w[1] for w in wanted])
 

@@ -27,10 +27,10 @@ def test_quantize_every_eighth_of_a_code(fmt, scale):
         v = lattice(scale, fmt)
         inverse = golden.reciprocal(scale)
         assert inverse == judge.reciprocal(scale)
-        assert_same(golden.quantize(v, scale, zero_point, fmt), judged(lambda v: judge.quantize(v, scale, zero_point, fmt), v))
+        assert_same(golden.quantize(v, scale, zero_point, fmt), judged(judge.quantize, v, then=(scale, zero_point, fmt)))
         assert_same(
             golden.quantize_reciprocal(v, inverse, zero_point, fmt),
-            judged(lambda v: judge.quantize_reciprocal(v, float(inverse), zero_point, fmt), v),
+            judged(judge.quantize_reciprocal, v, then=(float(inverse), zero_point, fmt)),
         )
 
 
@@ -40,10 +40,10 @@ def test_quantize_numbers_of_every_exponent(fmt, zero_point):
     v = np.concatenate([floats_of_every_exponent(1), SPECIAL])
     for scale in SCALES:
         inverse = golden.reciprocal(scale)
-        assert_same(golden.quantize(v, scale, zero_point, fmt), judged(lambda v: judge.quantize(v, scale, zero_point, fmt), v))
+        assert_same(golden.quantize(v, scale, zero_point, fmt), judged(judge.quantize, v, then=(scale, zero_point, fmt)))
         assert_same(
             golden.quantize_reciprocal(v, inverse, zero_point, fmt),
-            judged(lambda v: judge.quantize_reciprocal(v, float(inverse), zero_point, fmt), v),
+            judged(judge.quantize_reciprocal, v, then=(float(inverse), zero_point, fmt)),
         )
 
 
@@ -54,14 +54,14 @@ def test_dequantize_every_code(fmt):
         for zero_point in (0, fmt.qmin - 5, fmt.qmax, 2**31 - 1, -(2**31), 2**24 + 1):
             out = golden.dequantize(q, scale, zero_point)
             assert out.dtype == np.float32
-            assert_same(out, judged(lambda q: judge.dequantize(q, scale, zero_point), q))
+            assert_same(out, judged(judge.dequantize, q, then=(scale, zero_point)))
 
 
 @pytest.mark.parametrize("fmt", [INT8, INT16, INT32], ids=str)
 def test_quantize_bias(fmt):
     b = np.concatenate([lattice(0.25, INT8), floats_of_every_exponent(2), SPECIAL])
     for scale in SCALES:
-        assert_same(golden.quantize_bias(b, scale, fmt), judged(lambda b: judge.quantize_bias(b, scale, fmt), b))
+        assert_same(golden.quantize_bias(b, scale, fmt), judged(judge.quantize_bias, b, then=(scale, fmt)))
 
 
 def test_the_two_quantizations_differ_in_bits():

@@ -57,7 +57,9 @@ def test_non_finite_values_are_refused_with_tensor_and_step(bad):
 
 
 def test_exponents_of_scales():
-    scales = np.abs(NUMBERS).astype(float).tolist() + [2.0**k for k in range(-60, 16)] + [2.0 ** (k + 0.5) for k in range(-40, 15)]
+    scales = (
+        np.abs(NUMBERS).astype(float).tolist() + [2.0**k for k in range(-60, 16)] + [2.0 ** (k + 0.5) for k in range(-40, 15)]
+    )
     for scale in scales:
         for name in ("exponent_minmax", "exponent_sqnr"):
             if scale == 0.0:

@@ -23,7 +23,7 @@ def test_every_6_bit_value_and_multiplier(shift):
     v = np.arange(-33, 33)
     for multiplier in range(64):
         m = MShift(multiplier, shift)
-        assert_same(golden.apply(v, m), judged(lambda v: judge.apply(v, m), v))
+        assert_same(golden.apply(v, m), judged(judge.apply, v, then=(m,)))
 
 
 @pytest.mark.parametrize("fmt", NARROW, ids=str)
@@ -31,15 +31,15 @@ def test_requantize_every_6_bit_value(fmt):
     v = np.arange(-33, 33)
     for multiplier, shift, zero_point in itertools.product((0, 1, 3, 5, 31), (0, 1, 2, 3, 5), (fmt.qmin - 1, 0, 1, fmt.qmax)):
         m = MShift(multiplier, shift)
-        assert_same(golden.requantize(v, m, zero_point, fmt), judged(lambda v: judge.requantize(v, m, zero_point, fmt), v))
+        assert_same(golden.requantize(v, m, zero_point, fmt), judged(judge.requantize, v, then=(m, zero_point, fmt)))
 
 
 def test_ends_of_int32():
     for m in EDGES:
-        assert_same(golden.apply(INT32_EDGES, m), judged(lambda v: judge.apply(v, m), INT32_EDGES))
-        assert_same(golden.align(INT32_EDGES, m), judged(lambda v: judge.align(v, m), INT32_EDGES))
+        assert_same(golden.apply(INT32_EDGES, m), judged(judge.apply, INT32_EDGES, then=(m,)))
+        assert_same(golden.align(INT32_EDGES, m), judged(judge.align, INT32_EDGES, then=(m,)))
         for fmt, zp in itertools.product((INT8, INT16, IntFormat(2, True)), (0, 2**31 - 1, -(2**31))):
-            assert_same(golden.requantize(INT32_EDGES, m, zp, fmt), judged(lambda v: judge.requantize(v, m, zp, fmt), INT32_EDGES))
+            assert_same(golden.requantize(INT32_EDGES, m, zp, fmt), judged(judge.requantize, INT32_EDGES, then=(m, zp, fmt)))
 
 
 def test_a_value_beyond_int32_is_refused():

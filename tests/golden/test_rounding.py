@@ -68,10 +68,10 @@ def test_halves(name, codes):
     assert getattr(rounding, name)(np.array([-3, -1, 1, 3]), 1).tolist() == codes
 
 
-@pytest.mark.parametrize(("rounding_name", "code"), [(Rounding.TIES_UP, -1), (Rounding.TIES_AWAY, -2), (Rounding.TIES_EVEN, -2)])
+@pytest.mark.parametrize(
+    ("rounding_name", "code"), [(Rounding.TIES_UP, -1), (Rounding.TIES_AWAY, -2), (Rounding.TIES_EVEN, -2)]
+)
 def test_shift_round_dispatch(rounding_name, code):
     assert int(rounding.shift_round(-3, 1, rounding_name)) == code
     v, s = VALUES[:, None], np.arange(0, 6)[None, :]
-    assert_same(
-        rounding.shift_round(v, s, rounding_name), judged(lambda v, s: judge.shift_round(v, s, rounding_name), v, s)
-    )
+    assert_same(rounding.shift_round(v, s, rounding_name), judged(lambda v, s: judge.shift_round(v, s, rounding_name), v, s))

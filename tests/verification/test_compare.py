@@ -173,9 +173,7 @@ def test_floats_are_compared_by_their_bits():
 
 
 def test_int8_ends_differ_by_255(trace):
-    low, high = (
-        planted(trace, [("z_pre", (0, 0, 0), end - int(trace["z_pre"][0, 0, 0]))]) for end in (-128, 127)
-    )
+    low, high = (planted(trace, [("z_pre", (0, 0, 0), end - int(trace["z_pre"][0, 0, 0]))]) for end in (-128, 127))
     result = compare(high, low, mshift_set())
     assert (result.first.got, result.first.expected, result.first.difference) == (127, -128, 255)
     assert result.first.hex == ("0x7f", "0x80")

@@ -26,7 +26,9 @@ _COUNT = st.integers(0, 3)
 _BOOL = st.booleans()
 
 
-def formats(bits: tuple[int, ...] = (8, 16, 4, 2, 3, 5, 6, 7, 9, 12, 15), signed: bool | None = None) -> st.SearchStrategy[IntFormat]:
+def formats(
+    bits: tuple[int, ...] = (8, 16, 4, 2, 3, 5, 6, 7, 9, 12, 15), signed: bool | None = None
+) -> st.SearchStrategy[IntFormat]:
     """Tensor formats, 8 and 16 bits first; signed None draws both.  [SPEC F-1]"""
     return st.sampled_from([IntFormat(b, s) for b in bits for s in (True, False) if signed in (None, s) and (b, s) in BOUNDS])
 

@@ -126,8 +126,12 @@ def params(draw: Any, inputs: int, hidden: int, lively: bool = False) -> PotPara
     fmt = _formats(draw)
     zp = _zero_points(draw, fmt, inputs, hidden, lively)
     x = _Exponents(draw, fmt, zp, lively)
-    e_x, e_h = x.start("input.x"), x.start("input.h")
-    weights = {n: _channel_exponents(draw, 3 * hidden, fmt[n].bits if lively else draw(_START), lively) for n in ("weight.W", "weight.R")}
+    x.start("input.x")
+    e_h = x.start("input.h")
+    weights = {
+        n: _channel_exponents(draw, 3 * hidden, fmt[n].bits if lively else draw(_START), lively)
+        for n in ("weight.W", "weight.R")
+    }
     for out, data, weight, length in (
         ("matmul.Wx", "input.x", "weight.W", inputs),
         ("matmul.Rh", "input.h", "weight.R", hidden),

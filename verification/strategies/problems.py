@@ -66,9 +66,7 @@ def problems(
     )
 
 
-def _reals(
-    draw: Any, steps: int, batch: int, inputs: int, hidden: int, high: int, lively: bool
-) -> tuple[np.ndarray, Any]:
+def _reals(draw: Any, steps: int, batch: int, inputs: int, hidden: int, high: int, lively: bool) -> tuple[np.ndarray, Any]:
     """x float32 [T,N,C], each step of its own magnitude or all of one, and an initial state of any kind."""
     if draw(_BOOL):
         x = real_array(draw, (steps, batch, inputs), -149, high, lively)

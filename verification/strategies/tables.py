@@ -14,7 +14,6 @@ from hypothesis import strategies as st
 from golden.spec.bounds import segment_range
 from golden.spec.formats import INT8, INT16, IntFormat
 from golden.spec.tables import MAX_SHIFT, Activation, DirectTable, PiecewiseLinear, PiecewiseQuadratic
-
 from verification.strategies.numbers import int_array
 
 ROOM = 2**61
@@ -30,9 +29,13 @@ def gate_entries(draw: Any, function: str, gate_bits: int, zero_point: int) -> D
     return DirectTable(function, entries, INT8 if gate_bits == 8 else INT16, INT8, zero_point)
 
 
-def direct(draw: Any, function: str, fmt_in: IntFormat, zp_in: int, fmt_out: IntFormat, zp_out: int, lively: bool = False) -> DirectTable:
+def direct(
+    draw: Any, function: str, fmt_in: IntFormat, zp_in: int, fmt_out: IntFormat, zp_out: int, lively: bool = False
+) -> DirectTable:
     """A direct table of datapath P with arbitrary entries; fmt_in signed, at most 8 bits."""
-    return DirectTable(function, int_array(draw, (256,), fmt_out.qmin, fmt_out.qmax, lively), fmt_in, fmt_out, zp_in, zp_out, one=1.0)
+    return DirectTable(
+        function, int_array(draw, (256,), fmt_out.qmin, fmt_out.qmax, lively), fmt_in, fmt_out, zp_in, zp_out, one=1.0
+    )
 
 
 def _thresholds(draw: Any, count: int, fmt: IntFormat, rng: np.random.Generator) -> np.ndarray:

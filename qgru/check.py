@@ -1,0 +1,68 @@
+"""qgru check: replay a vector set on golden and on the twin."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from qgru.progress import progress
+from qgru.run import EXACT, MISMATCH, print_json
+from qgru.show import grouped, print_table
+
+
+@click.command()
+@click.argument("vectors", type=click.Path(path_type=Path))
+@click.option("--device", type=click.Choice(["auto", "gpu", "host", "simulator"]), default="auto", show_default=True)
+@click.option("--case", "ids", multiple=True, help="Only this case; may be given more than once.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout instead of the table.")
+def command(vectors: Path, device: str, ids: tuple[str, ...], as_json: bool) -> int:
+    """Replay the vector set in the folder VECTORS: golden and the twin, every stage against the recorded codes."""
+    from cuda_impl.launch import target as resolve
+    from golden.spec.errors import ParameterError
+    from vectors.reader import open_set
+    from verification.report import report
+    from verification.run import check_case
+
+    device = resolve(device).kind
+    cases = open_set(vectors)
+    for id in ids:
+        if id not in cases:
+            raise ParameterError("--case", repr(id), f"one of {', '.join(cases)}")
+    rows: list[dict[str, Any]] = []
+    reports = []
+    with progress("check", len(ids or cases)) as advance:
+        for id in ids or tuple(cases):
+            result = check_case(cases[id], device)
+            rows.append(
+                {
+                    "case": id,
+                    "datapath": result.case.params.datapath,
+                    "compared": result.compared,
+                    "golden": result.golden.mismatches,
+                    "twin": result.twin.mismatches,
+                    "equal": result.equal,
+                }
+            )
+            for name, comparison in (("golden", result.golden), ("twin", result.twin)):
+                if not comparison.equal:
+                    replay = f"qgru check {vectors} --case {id} --device {device}"
+                    names = (name, "vectors")
+                    reports.append(report(comparison, result.case.params, result.case.trace, names=names, replay=replay))
+            advance(1)
+    compared, wrong = sum(r["compared"] for r in rows), sum(r["golden"] + r["twin"] for r in rows)
+    equal = all(r["equal"] for r in rows)
+    if as_json:
+        plain = {"command": "check", "device": device, "equal": equal, "compared": compared, "mismatches": wrong}
+        print_json({**plain, "vectors": {"sha256": cases.sha256}, "cases": rows})
+    else:
+        header = ("case", "datapath", "codes compared", "golden differs", "twin differs")
+        table = [(r["case"], r["datapath"], *(grouped(r[k]) for k in ("compared", "golden", "twin"))) for r in rows]
+        print_table(header, table, left=2)
+        click.echo(
+            f"{grouped(compared)} codes compared, {wrong} mismatches, golden and the twin on {device} against the vectors"
+        )
+    for text in reports:
+        click.echo(text, err=True)
+    return EXACT if equal else MISMATCH
