@@ -86,15 +86,15 @@ def _exponent(scale: float, exponent: int) -> int:
 
 def _parts(scale: float) -> tuple[float, int]:
     value = float(scale)
-    if not math.isfinite(value) or value <= 0:
-        raise RangeError("scale", repr(value))
-    return math.frexp(value)
+    if not math.isfinite(value) or value < 0:
+        raise RangeError("raw scale", repr(value))
+    return math.frexp(value) if value > 0 else (0.75, -MAX_EXPONENT)
 
 
 def exponent_minmax(scale: float) -> int:
-    """floor(-log2(scale)), exactly; at most 30.  [SPEC E-4]
+    """floor(-log2(scale)), exactly; at most 30, also for a scale of 0.  [SPEC E-4]
 
-    Raises   ParameterError below -15, RangeError for a scale that is not finite and positive
+    Raises   ParameterError below -15, RangeError for a scale that is negative or not finite
     """
     mantissa, power = _parts(scale)  # scale = mantissa * 2^power, 1/2 <= mantissa < 1
     return _exponent(scale, 1 - power if mantissa == 0.5 else -power)

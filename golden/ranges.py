@@ -84,7 +84,7 @@ def exponent_minmax(scale: float) -> int:
 
     scale   a positive, finite binary64 number; 0 gives the greatest exponent
     Returns an exponent in [-15, 30]; above 30 it is 30
-    Raises  ParameterError below -15, RangeError for NaN and inf
+    Raises  ParameterError below -15; RangeError when the scale is negative or not finite
     """
     fraction, exponent = _frexp(scale)
     return _within(-exponent + (1 if fraction == 0.5 else 0), scale)
@@ -112,10 +112,8 @@ def pot_zero_point(lo: float, exponent: int, fmt: IntFormat) -> int:
 
 
 def _frexp(scale: float) -> tuple[float, int]:
-    if not math.isfinite(scale):
+    if not math.isfinite(scale) or scale < 0:
         raise RangeError("raw scale", scale)
-    if scale < 0:
-        raise ParameterError("raw scale", repr(scale), "a number of at least 0")
     return math.frexp(scale) if scale > 0 else (0.75, -MAX_EXPONENT)
 
 

@@ -239,7 +239,7 @@ def test_normalized():
 
 
 def test_power_of_two_exponents():
-    assert [exponent_minmax(s) for s in (1.0, 0.5, 0.6, 0.4, 2.0, 2.0**-30, 1e-12)] == [0, 1, 0, 1, -1, 30, 30]
+    assert [exponent_minmax(s) for s in (1.0, 0.5, 0.6, 0.4, 2.0, 2.0**-30, 1e-12, 0.0)] == [0, 1, 0, 1, -1, 30, 30, 30]
     assert [exponent_sqnr(s) for s in (1.0, 0.5, 0.70, 0.71, 0.72, 1.41, 1.42, 1e-12)] == [0, 1, 1, 0, 0, 0, -1, 30]
     with pytest.raises(ParameterError, match="exponent is -16"):
         exponent_minmax(65536.0)

@@ -64,9 +64,11 @@ def symmetric(rmin: float, rmax: float, fmt: IntFormat, tensor: str = "range", s
 
 
 def _octave(scale: float | Fraction) -> tuple[Fraction, int]:
-    """(m, e) with scale = m * 2**-e and 1 <= m < 2."""
-    if (isinstance(scale, float) and not math.isfinite(scale)) or scale <= 0:
-        raise RangeError("scale", scale)
+    """(m, e) with scale = m * 2**-e and 1 <= m < 2; a scale of 0 is below every power of two.  [SPEC E-4]"""
+    if (isinstance(scale, float) and not math.isfinite(scale)) or scale < 0:
+        raise RangeError("raw scale", scale)
+    if scale == 0:
+        return Fraction(1), MAX_EXPONENT + 1
     m, e = Fraction(scale), 0
     while m >= 2:
         m, e = m / 2, e - 1
