@@ -77,6 +77,8 @@ def load_model(path: str | PathLike[str]) -> Model:
     found: dict[tuple[str, int, bool], dict[str, str]] = {}
     spelled: dict[tuple[str, int, bool], str] = {}
     for name in arrays:
+        if not name.isprintable():
+            raise ParameterError(path.name, f"with an array named {name!r}", "printable names")
         match = _NAME.fullmatch(name)
         if match is None:
             continue

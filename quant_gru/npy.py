@@ -45,13 +45,18 @@ def read_npz(path: Path) -> dict[str, np.ndarray | str]:
     Raises   ParameterError naming the file, or the member as file[member]: not a zip archive, damaged, truncated,
              encrypted, given twice, larger than 4 GiB in all, an object array (a pickle)
     """
-    try:
-        with open(path, "rb") as file:
+    with open(path, "rb") as file:
+        try:
             return _members(path.name, file)
-    except QgruError:
-        raise
-    except DAMAGED as error:
-        raise ParameterError(path.name, f"damaged ({_reason(error)})", "a complete .npz archive") from None
+        except QgruError:
+            raise
+        except (*DAMAGED, OSError) as error:  # a seek to a place that cannot be is an OSError
+            raise ParameterError(path.name, f"damaged ({_reason(error)})", "a complete .npz archive") from None
+
+
+def label(file: str, member: str) -> str:
+    """file[member], for the one sentence of an error; what cannot be printed is escaped."""
+    return f"{file}[{member if member.isprintable() else ascii(member)}]"
 
 
 def _members(name: str, file: IO[bytes]) -> dict[str, np.ndarray | str]:
@@ -62,12 +67,12 @@ def _members(name: str, file: IO[bytes]) -> dict[str, np.ndarray | str]:
         check_members(name, archive, packed_size)
         for info in archive.infolist():
             if not info.filename.endswith(".npy"):
-                raise ParameterError(f"{name}[{info.filename}]", "no .npy member", "members written by numpy.savez")
+                raise ParameterError(label(name, info.filename), "no .npy member", "members written by numpy.savez")
             key = info.filename.removesuffix(".npy")
             if key in arrays:
-                raise ParameterError(f"{name}[{key}]", "given twice", "each array once")
+                raise ParameterError(label(name, key), "given twice", "each array once")
             with archive.open(info) as member:
-                arrays[key] = _array(f"{name}[{key}]", member, info.file_size)
+                arrays[key] = _array(label(name, key), member, info.file_size)
     return arrays
 
 
@@ -80,7 +85,7 @@ def check_members(name: str, archive: zipfile.ZipFile, packed_size: int, stored_
     """
     total = packed = 0
     for info in archive.infolist():
-        where = f"{name}[{info.filename}]"
+        where = label(name, info.filename)
         if info.flag_bits & 1:
             raise ParameterError(where, "encrypted", "a plain member")
         if info.compress_type not in ((zipfile.ZIP_STORED,) if stored_only else (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)):

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from golden.spec.errors import ParameterError, QgruError
+from quant_gru.npy import label
 
 MAX_HEADER = 100_000_000
 DTYPES = {
@@ -32,7 +33,7 @@ def read_safetensors(path: Path) -> dict[str, np.ndarray | str]:
             raise ParameterError(path.name, f"{size} bytes with a header of {length}", "a complete .safetensors file")
         header = _header(path.name, file.read(length))
         data = memoryview(file.read())
-    return {name: _tensor(f"{path.name}[{name}]", entry, data) for name, entry in header.items() if name != "__metadata__"}
+    return {name: _tensor(label(path.name, name), entry, data) for name, entry in header.items() if name != "__metadata__"}
 
 
 def _header(name: str, text: bytes) -> dict[str, Any]:

@@ -11,9 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from golden.spec.errors import ParameterError
+from golden.spec.errors import ParameterError, QgruError
 from quant_gru.errors import MissingPart
-from quant_gru.npy import DAMAGED, check_members
+from quant_gru.npy import DAMAGED, check_members, label
 
 NESTED = ("state_dict", "model_state_dict", "model")
 
@@ -25,12 +25,18 @@ def read_torch(path: Path) -> dict[str, np.ndarray | str]:
     Raises   MissingPart without torch; ParameterError naming the file: not the zip format of torch.save, damaged,
              anything but tensors inside (a pickled module), not a dict
     """
-    try:
-        with open(path, "rb") as file, zipfile.ZipFile(file) as archive:
-            check_members(path.name, archive, file.seek(0, io.SEEK_END), stored_only=True)
-    except zipfile.BadZipFile:
-        wanted = "a state dict as torch.save writes it; other pickles are never read"
-        raise ParameterError(path.name, "not a zip archive", wanted) from None
+    with open(path, "rb") as file:
+        try:
+            with zipfile.ZipFile(file) as archive:
+                check_members(path.name, archive, file.seek(0, io.SEEK_END), stored_only=True)
+                wrong = archive.testzip()  # torch.load does not look at the checksums
+        except QgruError:
+            raise
+        except (*DAMAGED, OSError):
+            wanted = "a state dict as torch.save writes it; other pickles are never read"
+            raise ParameterError(path.name, "damaged or not a zip archive", wanted) from None
+    if wrong is not None:
+        raise ParameterError(label(path.name, wrong), "damaged", "a member with its own checksum")
     try:
         import torch
     except ModuleNotFoundError:

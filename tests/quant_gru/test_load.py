@@ -217,6 +217,16 @@ def test_truncated_at_any_byte(tmp_path, suffix):
         assert refused(load_model, path).startswith("m")
 
 
+def test_a_flipped_byte_of_a_state_dict_is_refused(tmp_path):
+    torch = pytest.importorskip("torch")
+    torch.save({k: torch.from_numpy(v) for k, v in weights().items()}, tmp_path / "m.pt")
+    raw = (tmp_path / "m.pt").read_bytes()
+    at = raw.index(weights()["bias_hh_l0"].tobytes())
+    (tmp_path / "m.pt").write_bytes(raw[:at] + bytes([raw[at] ^ 1]) + raw[at + 1 :])
+    sentence = refused(load_model, tmp_path / "m.pt")
+    assert sentence.startswith("m.pt[m/data/") and sentence.endswith("is damaged, expected a member with its own checksum")
+
+
 def test_any_flipped_byte_is_refused_or_harmless(tmp_path):
     for name, write in (("m.npz", npz), ("m.safetensors", safetensors)):
         path = tmp_path / name
@@ -270,6 +280,14 @@ def test_sizes_in_the_archive_are_not_believed(tmp_path):
     raw[at : at + 4] = struct.pack("<I", 2**31)
     (tmp_path / "m.npz").write_bytes(bytes(raw))
     assert "said to hold 2147483648 bytes" in refused(load_model, tmp_path / "m.npz")
+
+
+def test_names_that_cannot_be_printed_are_escaped(tmp_path):
+    wanted = "m.npz is with an array named 'a\\nb', expected printable names"
+    assert refused(load_model, npz(tmp_path / "m.npz", weights() | {"a\nb": np.ones(1)})) == wanted
+    header = {"a\nb": {"dtype": "F32", "shape": [1], "data_offsets": [4, 0]}}
+    sentence = refused(load_model, safetensors(tmp_path / "m.safetensors", weights(), header))
+    assert sentence.startswith("m.safetensors['a\\nb'] is at bytes 4 to 0")
 
 
 def test_a_member_given_twice_is_refused(tmp_path):
