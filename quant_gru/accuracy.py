@@ -37,14 +37,24 @@ def parameter_sets(model: G2p, calibrated: Calibrated, configuration: str) -> tu
 
 
 def agreement(reference: Sequence[Sequence[int]], found: Sequence[Sequence[int]]) -> float:
-    """The fraction of phoneme positions that agree.
+    """1 - PER, the phoneme error rate: edits that turn found into reference, over the length of reference.
 
-    Two sequences are compared position by position; positions that only one of them has disagree, so a pair counts
-    with the longer length.  No position at all is 1.0.
+    An edit is a substitution, an insertion or a deletion; the least number counts, summed over all sequences. Without a
+    phoneme in reference it is 1.0 or, with one in found, -inf.
     """
-    same = sum(a == b for p, q in zip(reference, found, strict=True) for a, b in zip(p, q))
-    positions = sum(max(len(p), len(q)) for p, q in zip(reference, found, strict=True))
-    return same / positions if positions else 1.0
+    edits = sum(_edits(p, q) for p, q in zip(reference, found, strict=True))
+    length = sum(len(p) for p in reference)
+    return 1 - edits / length if length else (-inf if edits else 1.0)
+
+
+def _edits(reference: Sequence[int], found: Sequence[int]) -> int:
+    """The Levenshtein distance of two sequences."""
+    row = list(range(len(found) + 1))
+    for i, a in enumerate(reference, 1):
+        above, row = row, [i]
+        for j, b in enumerate(found, 1):
+            row.append(min(above[j] + 1, row[-1] + 1, above[j - 1] + (a != b)))
+    return row[-1]
 
 
 def sqnr_db(reference: Sequence[np.ndarray], found: Sequence[np.ndarray]) -> float:
@@ -58,7 +68,7 @@ def sqnr_db(reference: Sequence[np.ndarray], found: Sequence[np.ndarray]) -> flo
 
 @dataclass(frozen=True)
 class Accuracy:
-    """phonemes: fraction of positions that agree with the float network; *_db: SQNR of the states of each network."""
+    """phonemes: 1 - PER against the float network; *_db: SQNR of the states of each network."""
 
     phonemes: float
     encoder_db: float

@@ -1,6 +1,7 @@
 """The real network: what is read, how words are decoded, and how accurate each datapath is on it."""
 
 import json
+import math
 from importlib.util import find_spec
 
 import numpy as np
@@ -32,11 +33,13 @@ def say(model, words):
     return transcribe(model, words, float_network(model.encoder), float_network(model.decoder))
 
 
-def test_agreement_counts_positions_of_the_longer_sequence():
-    assert agreement([[1, 2, 3], [4]], [[1, 9], [4]]) == 2 / 4
+def test_agreement_counts_edits_over_the_length_of_the_reference():
+    assert agreement([[1, 2, 3], [4]], [[1, 9], [4]]) == 2 / 4  # a substitution and a deletion
     assert agreement([[1, 2]], [[1, 2]]) == 1
-    assert agreement([[1, 2]], [[2, 1, 2, 2]]) == 0
+    assert agreement([[1, 2]], [[2, 1, 2, 2]]) == 0  # two insertions
+    assert agreement([[1, 2, 3, 4]], [[2, 3, 4]]) == 3 / 4  # one deletion, not four wrong positions
     assert agreement([[]], [[]]) == 1
+    assert agreement([[]], [[5]]) == -math.inf
     with pytest.raises(ValueError):
         agreement([[1]], [])
 
