@@ -4,20 +4,22 @@ The bench reads the .hex files of the case word by word, checks the number of di
 would cut and pad in silence), drives a module `dut_<step>` and compares with `!==`. It runs under Icarus Verilog and
 under Verilator (--binary --timing).
 
-The module: one parameter for each constant of the step, in upper case; FILE parameters for a table's arrays; one port for
-each input and output column, by its name and with its exact width. Vector columns are packed, lane 0 in the least
-significant bits.
+The constants come from the package in the .svh of the case. The module has one parameter for each constant of the step, in
+upper case; FILE parameters for a table's arrays; one port for each input and output column, by its name and with its exact
+width. Vector columns are packed, lane 0 in the least significant bits.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.resources import files
 from string import Template
+from typing import Any
 
 from golden.spec.errors import ParameterError
+from vectors.formats.hexfile import KEYWORDS
+from vectors.formats.symbols import identifier
 from vectors.steps import STEPS, Column, Step
 
 TABLE_ARRAYS: dict[str, tuple[str, ...]] = {
@@ -40,7 +42,7 @@ class StepBench:
     table      kind of the table, or None
     segments   words of the table's arrays
     flags      names, shown when a row differs
-    files      column or table array -> file name in the folder of the case; "<name>.hex" when it is not in here
+    files      array ("input.v", "output.q", "table.entries") -> file name; "<array>.hex" when it is not in here
     """
 
     case: str
@@ -78,8 +80,15 @@ class StepBench:
         return f"case {self.case} [{self.definition.clause}] flags: {', '.join(self.flags) or 'none'}"
 
     def file(self, name: str) -> str:
-        """The file of a column or of a table's array."""
-        return self.files.get(name, f"{name}.hex")
+        """The file of a column or of a table's array, by its name without "input.", "output." or "table."."""
+        kinds = {"input": self.definition.inputs, "output": self.definition.outputs}
+        kind = next((k for k, columns in kinds.items() if name in [c.name for c in columns]), "table")
+        return self.files.get(f"{kind}.{name}", f"{kind}.{name}.hex")
+
+    @property
+    def package(self) -> str:
+        """The package of the case's .svh, which holds its constants."""
+        return f"{identifier(self.case)}_pkg"
 
     def width(self, column: Column) -> int:
         """Bits of a word of the column."""
@@ -90,20 +99,32 @@ class StepBench:
         return self.lanes if column.vector else 1
 
 
-def identifier(text: str) -> str:
-    """text with everything but letters, digits and _ replaced by _."""
-    return re.sub(r"[^A-Za-z0-9_]", "_", text)
-
-
 def template(name: str) -> Template:
     """A file of vectors/templates; $$ stands for a dollar sign."""
     return Template(files("vectors").joinpath("templates", name).read_text(encoding="ascii"))
 
 
-def literal(value: int, bits: int, signed: bool) -> str:
-    """A sized SystemVerilog literal, also of the least number of its width."""
-    digits = (bits + 3) // 4
-    return f"{bits}'{'s' if signed else ''}h{value & ((1 << bits) - 1):0{digits}x}"
+def step_bench_of(entry: Mapping[str, Any]) -> StepBench:
+    """What the bench of a step case needs to know, from the manifest's entry of the case."""
+    arrays = entry["arrays"]
+    lanes = [a["shape"][1] for a in arrays.values() if len(a["shape"]) == 2]
+    tables = [a["shape"][0] for name, a in arrays.items() if name.startswith("table.")]
+    table = entry["table"]["kind"] if "table" in entry else None
+    return StepBench(
+        entry["id"],
+        entry["step"],
+        entry["constants"],
+        entry["rows"],
+        lanes[0] if lanes else 1,
+        table,
+        tables[0] if tables else 0,
+        tuple(sorted(entry["flags"])),
+    )
+
+
+def constant_symbol(name: str) -> str:
+    """The name of a constant in the package of the case."""
+    return f"{name}_" if name in KEYWORDS else name
 
 
 def step_bench(bench: StepBench, folder: str = "") -> str:
@@ -113,12 +134,12 @@ def step_bench(bench: StepBench, folder: str = "") -> str:
     """
     step = bench.definition
     columns = [*step.inputs, *step.outputs]
-    parameters = [f".{c.name.upper()}({_constant(bench, c)})" for c in step.constants]
+    parameters = [f".{c.name.upper()}({bench.package}::{constant_symbol(c.name)})" for c in step.constants]
     parameters += [f'.{name.upper()}_FILE("{folder}{bench.file(name)}")' for name in TABLE_ARRAYS.get(bench.table or "", ())]
     if bench.table not in (None, "direct"):
-        parameters.append(f".SEGMENTS({bench.segments})")
+        parameters.append(f".SEGMENTS({bench.package}::table_SIZE)")
     if any(c.vector for c in columns):
-        parameters.append(f".LANES({bench.lanes})")
+        parameters.append(f".LANES({bench.package}::LANES)")
     ports = [f".{c.name}({c.name}_{'in' if c in step.inputs else 'got'})" for c in columns]
     return template("tb_step.sv").substitute(
         reader=template("tb_reader.sv").substitute(case=bench.note),
@@ -126,7 +147,8 @@ def step_bench(bench: StepBench, folder: str = "") -> str:
         step=bench.step,
         clause=step.clause,
         module=bench.module,
-        rows=bench.rows,
+        svh=f"{folder}{bench.case}.svh",
+        package=bench.package,
         dut=f"dut_{bench.step}",
         parameters=f"#(\n{_listed(parameters)}\n  )" if parameters else "",
         ports=_listed(ports),
@@ -142,10 +164,6 @@ def suite_bench(modules: Sequence[str], name: str = "tb_all") -> str:
     """A module that holds several benches, so that one binary runs them all."""
     lines = "".join(f"  {module} {module}_i ();\n" for module in modules)
     return f"// Every bench below runs; the first difference ends the simulation.\nmodule {name};\n{lines}endmodule\n"
-
-
-def _constant(bench: StepBench, column: Column) -> str:
-    return literal(int(bench.constants[column.name]), bench.width(column), column.is_signed(bench.constants))
 
 
 def _listed(items: Sequence[str]) -> str:

@@ -13,12 +13,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from golden.spec.errors import ParameterError
-from golden.spec.formats import IntFormat
 from golden.spec.layout import GATES, MULTIPLIERS, SCALAR_OPERATORS, TraceField, trace_fields
 from golden.spec.rounding import Rounding
 from golden.spec.tables import PiecewiseLinear
-from vectors.benches import TABLE_ARRAYS, identifier, literal, template
+from vectors.benches import TABLE_ARRAYS, template
+from vectors.case import Case
 from vectors.describe import field_format
+from vectors.formats.symbols import identifier
+from vectors.words import width
 
 CLAUSES = {"mshift": "L-1, GM-1 ... GM-3", "pot": "L-1, GP-1 ... GP-8"}
 MSHIFT_STAGES = (
@@ -80,15 +82,6 @@ class CellBench:
         return tuple(f for f in fields if f.name not in NOT_STAGES)
 
 
-def word_format(params: Any, name: str) -> tuple[int, bool]:
-    """(bits, signed) of the words of a trace field: its code format, or 64 bits, signed, for an exact sum."""
-    fmt = field_format(params, name)
-    if fmt in ("acc", "mixed"):
-        return 64, True
-    parsed = IntFormat.parse(fmt)
-    return parsed.bits, parsed.signed
-
-
 def cell_bench(bench: CellBench, folder: str = "") -> str:
     """The text of tb_<datapath>_cell.sv for a case; its module is bench.module.
 
@@ -98,6 +91,7 @@ def cell_bench(bench: CellBench, folder: str = "") -> str:
     parameters = _mshift_parameters(bench, folder) if bench.datapath == "mshift" else _pot_parameters(bench, folder)
     formats = {"x": p.fmt_x, "h": p.fmt_h}
     arrays = [f for f in trace_fields(bench.datapath, training=False, zoneout=False) if f.name in ("x", "h")] + [*bench.stages]
+    starts = ["0", *(f"BASE_{f.name} + {_size(f)}" for f in arrays[:-1])]
     return template("tb_cell.sv").substitute(
         reader=template("tb_reader.sv").substitute(case=bench.note),
         case=bench.case,
@@ -113,8 +107,10 @@ def cell_bench(bench: CellBench, folder: str = "") -> str:
         x_bits=formats["x"].bits,
         h_bits=formats["h"].bits,
         stages="".join(f"  logic signed [63:0] stage_{name};\n" for f in bench.stages for name, _ in _lanes(f)),
-        arrays="".join(f"  logic signed [63:0] want_{f.name}[0:{_size(f)}-1];\n" for f in arrays),
-        loads="".join(_load(bench, f, folder) for f in arrays),
+        bases="".join(f"  localparam integer BASE_{f.name} = {start};\n" for f, start in zip(arrays, starts, strict=True)),
+        fields=len(arrays),
+        total=f"{starts[-1]} + {_size(arrays[-1])}",
+        loads="".join(_load(bench, index, f, folder) for index, f in enumerate(arrays)),
         checks="".join(_check(f) for f in bench.stages),
     )
 
@@ -132,38 +128,32 @@ def _lanes(f: TraceField) -> list[tuple[str, str]]:
     return [(f.name, {"TNH": "(t*N+n)*H+u", "TH": "t*H+u", "": "0"}[f.axes])]
 
 
-def _load(bench: CellBench, f: TraceField, folder: str) -> str:
-    bits, signed = word_format(bench.params, f.name)
-    return (
-        f'    open("{folder}{bench.file("trace." + f.name)}");\n'
-        f"    for (row = 0; row < {_size(f)}; row = row + 1) begin\n"
-        f'      next_value("{f.name}", {bits}, {int(signed)});\n'
-        f"      want_{f.name}[row] = value;\n"
-        f"    end\n"
-        f'    at_end("{f.name}", file);\n'
-    )
+def _load(bench: CellBench, index: int, f: TraceField, folder: str) -> str:
+    bits, signed = width(field_format(bench.params, f.name))
+    path = f"{folder}{bench.file('trace.' + f.name)}"
+    name = f'name = "{f.name}"; path = "{path}"; width = {bits}; is_signed = {int(signed)};'
+    return f"        {index}: begin {name} base = BASE_{f.name}; count = {_size(f)}; end\n"
 
 
 def _check(f: TraceField) -> str:
-    return "".join(f'          check("{name}", stage_{name}, want_{f.name}[{index}]);\n' for name, index in _lanes(f))
-
-
-def _signed32(name: str, value: int) -> str:
-    return f"logic signed [31:0] {name} = {literal(value, 32, True)}"
+    return "".join(f'          check("{name}", stage_{name}, want[BASE_{f.name}+{index}]);\n' for name, index in _lanes(f))
 
 
 def _file(name: str, path: str) -> str:
     return f'{name} = "{path}"'
 
 
+def _signed32(name: str, value: int) -> str:
+    return f"logic signed [31:0] {name} = 32'sh{value & 0xFFFFFFFF:08x}"
+
+
 def _mshift_parameters(bench: CellBench, folder: str) -> list[str]:
     p = bench.params
     items = [f"integer PRE_BITS = {p.gate_bits}"]
-    for name in ("zp_x", "zp_h", "zp_z", "zp_r", "zp_g"):
-        items.append(_signed32(name.upper(), getattr(p, name)))
+    items += [_signed32(name.upper(), getattr(p, name)) for name in ("zp_x", "zp_h", "zp_z", "zp_r", "zp_g")]
     for name in MULTIPLIERS:
         m = getattr(p, name)
-        items.append(f"logic [30:0] {name.upper()} = {literal(m.multiplier, 31, False)}")
+        items.append(f"logic [30:0] {name.upper()} = 31'd{m.multiplier}")
         items.append(f"logic [4:0] S{name[1:].upper()} = 5'd{m.shift}")
     for name in ("W", "R", "bx", "br"):
         items.append(_file(f"{name.upper()}_FILE", folder + bench.file(f"params.{name}")))
@@ -184,7 +174,7 @@ def _pot_parameters(bench: CellBench, folder: str) -> list[str]:
         op, prefix = p.operators[name], operator_prefix(name)
         items.append(f"integer {prefix}_BITS = {op.fmt.bits}")
         items.append(f"bit {prefix}_SIGNED = {int(op.fmt.signed)}")
-        items.append(f"logic signed [7:0] {prefix}_E = {literal(op.exponent, 8, True)}")
+        items.append(f"logic signed [7:0] {prefix}_E = 8'sh{op.exponent & 0xFF:02x}")
         items.append(_signed32(f"{prefix}_ZP", op.zero_point))
     for name in ("W", "R", "bx", "br"):
         items.append(f"integer {name.upper()}_BITS = {p.operators[f'weight.{name}'].fmt.bits}")
@@ -195,3 +185,14 @@ def _pot_parameters(bench: CellBench, folder: str) -> list[str]:
         for name in TABLE_ARRAYS["piecewise_linear"]:
             items.append(_file(f"{k.upper()}_{name.upper()}_FILE", folder + bench.file(f"params.act_{k}.{name}")))
     return items
+
+
+def cell_bench_of(case: Case) -> CellBench:
+    """What the bench of a sequence case needs to know.
+
+    Raises ParameterError for a run that is no sequence of single cells: dynamic ranges, backwards, a mask, zoneout
+    """
+    for name, plain in (("reverse", False), ("mask", None), ("zoneout", 0.0)):
+        if getattr(case, name) is not plain and getattr(case, name) != plain:
+            raise ParameterError(f"{case.id} {name}", "given", "a forward run without zoneout, of which each step is one cell")
+    return CellBench(case.id, case.params, case.x.shape[0], case.x.shape[1], tuple(case.flags))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -9,56 +10,48 @@ from typing import Any
 import numpy as np
 
 from golden.sequence import forward
+from golden.spec.errors import WidthError
 from golden.spec.formats import INT8, INT16, IntFormat
-from golden.spec.serial import to_plain
+from golden.spec.params import MShiftParams, PotParams
+from golden.spec.rounding import Rounding
 from golden.spec.tables import Activation, DirectTable, PiecewiseLinear
-from golden.spec.trace import Trace
-from vectors.benches import TABLE_ARRAYS, StepBench
-from vectors.benches_cells import CellBench, word_format
-from vectors.steps import STEPS, run_step
+from tests.examples.c_problems import draw
+from vectors.benches import StepBench, step_bench_of
+from vectors.benches_cells import CellBench, cell_bench_of
+from vectors.case import Case, case_from_trace
+from vectors.formats import cheader, hexfile
+from vectors.kinds import pack_case
+from vectors.step_case import StepCase
+from vectors.steps import run_step
+from vectors.words import to_hex, to_integers, width
 
 
-def write_words(path: Path, values: Any, bits: int) -> None:
-    """One word a line, two's complement of exactly this width, a comment in front."""
-    digits, mask = (bits + 3) // 4, (1 << bits) - 1
-    words = "".join(f"{int(v) & mask:0{digits}x}\n" for v in np.asarray(values).reshape(-1))
-    path.write_text(f"// {path.stem}: {bits} bits\n{words}", encoding="ascii")
+def write_files(folder: Path, files: Mapping[str, bytes]) -> None:
+    """Write the files of a format."""
+    for name, data in files.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(data)
+
+
+def write_cell(folder: Path, case: Case) -> CellBench:
+    """Write the words of every array of a run of a cell: a comment, then one word a line."""
+    entry, arrays = pack_case(case)
+    for name, array in arrays.items():
+        words = to_hex(to_integers(array), width(entry["arrays"][name]["format"])[0])
+        write_files(folder, {f"{case.id}/{name}.hex": "\n".join([f"// {name}", *words, ""]).encode("ascii")})
+    return cell_bench_of(case)
 
 
 def write_step(
     folder: Path, case: str, step: str, constants: Mapping[str, int], inputs: Mapping[str, Any], table: Activation | None = None
 ) -> StepBench:
     """Write the files of a step case; golden gives the outputs."""
-    definition = STEPS[step]
-    folder.mkdir(parents=True, exist_ok=True)
-    columns = {**inputs, **run_step(step, constants, inputs, table)}
-    for column in (*definition.inputs, *definition.outputs):
-        write_words(folder / f"{column.name}.hex", columns[column.name], column.width(constants))
-    rows = len(np.asarray(columns[definition.outputs[0].name]))
-    lanes = next((np.shape(columns[c.name])[1] for c in definition.inputs if c.vector), 1)
-    kind, segments = None, 0
-    if table is not None:
-        kind = table.kind
-        for name in TABLE_ARRAYS[kind]:
-            array = getattr(table, name)
-            write_words(folder / f"{name}.hex", array, table.fmt_out.bits if name == "entries" else 32)
-            segments = len(array)
-    return StepBench(case, step, dict(constants), rows, lanes, kind, segments, ("edges",))
-
-
-def write_cell(folder: Path, case: str, params: Any, trace: Trace) -> CellBench:
-    """Write the files of a run of a cell."""
-    folder.mkdir(parents=True, exist_ok=True)
-    for name, array in to_plain(params)[1].items():
-        bits = 32
-        if name in ("W", "R", "bx", "br"):
-            bits = {"W": 8, "R": 8}.get(name, 32) if params.datapath == "mshift" else params.operators[f"weight.{name}"].fmt.bits
-        elif name.endswith("entries"):
-            bits = 8
-        write_words(folder / f"params.{name}.hex", array, bits)
-    for name, array in trace.items():
-        write_words(folder / f"trace.{name}.hex", array, word_format(params, name)[0])
-    return CellBench(case, params, trace["x"].shape[0], trace["x"].shape[1], ("drawn",))
+    columns = {name: np.asarray(values, np.int64) for name, values in inputs.items()}
+    outputs = run_step(step, constants, columns, table)
+    entry, arrays = pack_case(StepCase(case, step, constants, columns, outputs, table))
+    for form in (hexfile, cheader):
+        write_files(folder, form.render({}, [(entry, arrays)]))
+    return step_bench_of(entry)
 
 
 def requantize_cases(folder: Path) -> list[StepBench]:
@@ -83,7 +76,7 @@ def requantize_cases(folder: Path) -> list[StepBench]:
         ties = (2 * near + 1) * (1 << max(s - 1, 0)) // max(m & -m, 1)
         v = np.concatenate([extremes, near, np.clip(ties, -(2**31), 2**31 - 1), rng.integers(-(2**31), 2**31, 40)])
         constants = {"M": m, "s": s, "zp": zp, "bits": fmt.bits, "signed": int(fmt.signed)}
-        benches.append(write_step(folder / f"requantize-{index}", f"requantize-{index}", "requantize", constants, {"v": v}))
+        benches.append(write_step(folder, f"requantize-{index}", "requantize", constants, {"v": v}))
     return benches
 
 
@@ -98,10 +91,30 @@ def direct_cases(folder: Path) -> list[StepBench]:
     edges = np.unique(np.concatenate([edges[(edges >= -32768) & (edges < 32768)], np.arange(-32768, 32768, 31)]))
     int8, uint16 = {"bits_out": 8, "signed_out": 1}, {"bits_out": 16, "signed_out": 0}
     return [
-        write_step(folder / "direct-0", "direct-0", "direct", int8, {"q": q}, signed),
-        write_step(folder / "direct-1", "direct-1", "direct", uint16, {"q": q}, unsigned),
-        write_step(folder / "direct_wide-0", "direct_wide-0", "direct_wide", int8, {"q": edges}, wide),
+        write_step(folder, "direct-0", "direct", int8, {"q": q}, signed),
+        write_step(folder, "direct-1", "direct", uint16, {"q": q}, unsigned),
+        write_step(folder, "direct_wide-0", "direct_wide", int8, {"q": edges}, wide),
     ]
+
+
+def piecewise_table(
+    rng: np.random.Generator, function: str, count: int, fmt_in: IntFormat, fmt_out: IntFormat, zps: tuple[int, int]
+) -> PiecewiseLinear:
+    """A drawn table whose values cover the output format: ties, both saturations, shifts of both signs."""
+    narrow = fmt_in.bits - fmt_out.bits
+    far = abs(zps[0]) >= 2**20
+    slopes = rng.choice([1, -1, 2, 3, -5, 96], count)
+    shifts = np.clip(rng.integers(-2, 9, count) + narrow, -31, 62)
+    return PiecewiseLinear(
+        function,
+        np.sort(rng.integers(fmt_in.qmin - 1, fmt_in.qmax + 2, count)),
+        slopes,
+        np.full(count, 26) if far else shifts,
+        (rng.integers(fmt_out.qmin, fmt_out.qmax + 1, count) + (fmt_out.qmin + fmt_out.qmax) // 2) // 2,
+        fmt_in,
+        fmt_out,
+        *zps,
+    )
 
 
 def piecewise_cases(folder: Path) -> list[StepBench]:
@@ -116,30 +129,44 @@ def piecewise_cases(folder: Path) -> list[StepBench]:
         )
     ):
         rng = np.random.default_rng(index)
-        thresholds = np.sort(rng.integers(fmt_in.qmin - 1, fmt_in.qmax + 2, count))
-        centre = (fmt_out.qmin + fmt_out.qmax) // 2
-        shifts = rng.integers(-2, 9, count) if zp < 2**20 else np.full(count, 26)
+        table = piecewise_table(rng, "sigmoid", count, fmt_in, fmt_out, (zp, 0))
         if index == 1:
-            shifts[:3] = (62, 40, -31)
-        table = PiecewiseLinear(
-            "sigmoid",
-            thresholds,
-            rng.choice([1, -1, 2, 3, -5, 96], count) if zp < 2**20 else rng.integers(-9, 9, count),
-            shifts,
-            rng.integers(fmt_out.qmin, fmt_out.qmax + 1, count) // 2 + centre // 2,
-            fmt_in,
-            fmt_out,
-            zp,
-        )
-        q = np.concatenate([thresholds + d for d in (-1, 0, 1)] + [np.linspace(fmt_in.qmin, fmt_in.qmax, 300).astype(np.int64)])
+            table = dataclasses.replace(table, shifts=np.concatenate([[62, 40, -31], table.shifts[3:]]))
+        sweep = np.linspace(fmt_in.qmin, fmt_in.qmax, 300).astype(np.int64)
+        q = np.concatenate([sweep, *(table.thresholds + d for d in (-1, 0, 1))])
         q = np.concatenate([q, [-(2**31), 2**31 - 1, fmt_in.qmin - 1, fmt_in.qmax + 1]])
         constants = {"zp_in": zp, "bits_in": fmt_in.bits, "signed_in": int(fmt_in.signed)}
         constants |= {"bits_out": fmt_out.bits, "signed_out": int(fmt_out.signed)}
         name = f"piecewise_linear-{index}"
-        benches.append(write_step(folder / name, name, "piecewise_linear", constants, {"q": q}, table))
+        benches.append(write_step(folder, name, "piecewise_linear", constants, {"q": q}, table))
     return benches
 
 
-def run_of(params: Any, x: np.ndarray, h0: np.ndarray | None) -> Trace:
-    """The forward run of a case, without zoneout and mask."""
-    return forward(params, x, h0)
+def cell_cases(folder: Path, datapath: str, count: int) -> list[CellBench]:
+    """Runs of small cells, drawn, of which most states differ; every second one of datapath P rounds ties to even."""
+    benches: list[CellBench] = []
+    seed = 0
+    while len(benches) < count:
+        problem, rng = draw(datapath, seed), np.random.default_rng(seed)
+        seed += 1
+        fields = dict(problem.fields)
+        if datapath == "pot":
+            fields["rounding"] = (Rounding.TIES_AWAY, Rounding.TIES_EVEN)[len(benches) % 2]
+            for k in "zrg":
+                pre, out = (fields["operators"][f"gate.{k}_{end}"] for end in ("pre", "out"))
+                zps, function = (pre.zero_point, out.zero_point), "tanh" if k == "g" else "sigmoid"
+                fields[f"act_{k}"] = piecewise_table(rng, function, int(rng.integers(2, 17)), pre.fmt, out.fmt, zps)
+        try:
+            params = (MShiftParams if datapath == "mshift" else PotParams)(**fields)
+        except WidthError:
+            continue
+        shape = (3, 3)
+        x = rng.integers(params.fmt_x.qmin, params.fmt_x.qmax + 1, (*shape, params.input_size)).astype(np.int32)
+        h0 = rng.integers(params.fmt_h.qmin, params.fmt_h.qmax + 1, (shape[1], params.hidden_size)).astype(np.int32)
+        trace = forward(params, x, h0)
+        states = [len(np.unique(trace[name])) for name in ("z", "r", "g", "h_new")]
+        if min(states) < 6 or params.hidden_size < 2:
+            continue
+        name = f"{datapath}_cell-{seed - 1}"
+        benches.append(write_cell(folder, case_from_trace(name, params, x, h0, trace, group="cell")))
+    return benches

@@ -20,7 +20,15 @@ $parameters
 $stages
   `include "dut_${datapath}_cell.svh"
 
-$arrays
+$bases
+  logic signed [63:0] want[0:$total-1];
+  integer base;
+  integer count;
+  integer width;
+  integer is_signed;
+  integer index;
+  string name;
+  string path;
   integer row;
   integer t;
   integer n;
@@ -30,18 +38,25 @@ $arrays
   logic signed [63:0] value;
 
 $reader
-  task next_value(input string name, input integer width, input integer is_signed);
-    begin
-      next_word(name, file, width);
-      value = word << (64 - width);
-      value = (is_signed != 0) ? value >>> (64 - width) : $$signed(word);
+  task load;
+    for (index = 0; index < $fields; index = index + 1) begin
+      case (index)
+$loads        default: ;
+      endcase
+      open(path);
+      for (row = 0; row < count && !failed; row = row + 1) begin
+        next_word(name, file, width);
+        value = word << (64 - width);
+        want[base+row] = (is_signed != 0) ? value >>> (64 - width) : $$signed(word);
+      end
+      at_end(name, file);
     end
   endtask
 
-  task check(input string name, input logic signed [63:0] got, input logic signed [63:0] want);
+  task check(input string stage, input logic signed [63:0] got, input logic signed [63:0] want);
     if (!failed && got !== want) begin
       failed = 1'b1;
-      $$fatal(1, "t %0d n %0d unit %0d: %s is %0d (%h), expected %0d (%h); $note", t, n, u, name, got, got, want, want);
+      $$fatal(1, "t %0d n %0d unit %0d: %s is %0d (%h), expected %0d (%h); $note", t, n, u, stage, got, got, want, want);
     end
   endtask
 
@@ -55,8 +70,8 @@ $reader
   // one step of one row: every unit once, in order, then done
   task run_cell;
     begin
-      for (u = 0; u < C; u = u + 1) x[$x_bits*u+:$x_bits] = want_x[(t*N+n)*C+u][$x_bits-1:0];
-      for (u = 0; u < H; u = u + 1) h[$h_bits*u+:$h_bits] = want_h[(t*N+n)*H+u][$h_bits-1:0];
+      for (u = 0; u < C; u = u + 1) x[$x_bits*u+:$x_bits] = want[BASE_x+(t*N+n)*C+u][$x_bits-1:0];
+      for (u = 0; u < H; u = u + 1) h[$h_bits*u+:$h_bits] = want[BASE_h+(t*N+n)*H+u][$h_bits-1:0];
       start = 1'b1;
       tick;
       start = 1'b0;
@@ -84,10 +99,10 @@ $checks
         $$fatal(1, "t %0d n %0d: %0d units were shown, expected %0d; $note", t, n, seen, H);
       end
       for (u = 0; u < H; u = u + 1)
-        if (!failed && h_new[$h_bits*u+:$h_bits] !== want_h_new[(t*N+n)*H+u][$h_bits-1:0]) begin
+        if (!failed && h_new[$h_bits*u+:$h_bits] !== want[BASE_h_new+(t*N+n)*H+u][$h_bits-1:0]) begin
           failed = 1'b1;
           $$fatal(1, "t %0d n %0d unit %0d: lane of h_new is %h, expected %h; $note", t, n, u,
-                  h_new[$h_bits*u+:$h_bits], want_h_new[(t*N+n)*H+u][$h_bits-1:0]);
+                  h_new[$h_bits*u+:$h_bits], want[BASE_h_new+(t*N+n)*H+u][$h_bits-1:0]);
         end
     end
   endtask
@@ -99,7 +114,7 @@ $checks
     start = 1'b0;
     x = 0;
     h = 0;
-$loads
+    load;
     tick;
     tick;
     rst = 1'b0;

@@ -1,8 +1,9 @@
 // Self-checking bench of case $case: step $step, clause $clause.  Made with the vector set.
 // Run in the folder of the case, for example
 //   iverilog -g2012 -o tb.vvp tb_$step.sv dut_$step.sv && vvp tb.vvp
+`include "$svh"
 module $module;
-  localparam integer ROWS = $rows;
+  localparam integer ROWS = ${package}::ROWS;
   integer row;
   integer lane;
 $declarations
