@@ -29,7 +29,7 @@ sys.path.insert(0, str(ROOT))
 from cuda_impl.launch import target  # noqa: E402
 from golden.spec.errors import QgruError  # noqa: E402
 from qgru.files import atomic_file  # noqa: E402
-from qgru.jobs import g2p_job  # noqa: E402
+from qgru.job_g2p import g2p_job  # noqa: E402
 from qgru.jobs import settings as job_settings  # noqa: E402
 from qgru.run import canonical_json  # noqa: E402
 from qgru.show import rounded  # noqa: E402
@@ -58,7 +58,7 @@ def drawn(datapath: str, block: int, count: int, sizes: dict[str, int]) -> list[
         phases=[Phase.generate],
         suppress_health_check=list(HealthCheck),
     )
-    @given(problems(datapath, **sizes))
+    @given(problems(datapath, **sizes))  # type: ignore[arg-type]
     def collect(problem: Problem) -> None:
         found.append(problem)
 

@@ -84,7 +84,7 @@ def command(
 
 
 def _g2p(folder: Path | None, choices: list[Setting], seed: int, device: str) -> Iterator[Outcome]:
-    from qgru.jobs import g2p_job
+    from qgru.job_g2p import g2p_job
     from quant_gru.g2p import load_g2p
 
     return g2p_job(load_g2p(folder), choices, seed, device)
@@ -93,7 +93,7 @@ def _g2p(folder: Path | None, choices: list[Setting], seed: int, device: str) ->
 def _model(model_file: Path, data_file: Path | None, choices: list[Setting], seed: int, device: str) -> Iterator[Outcome]:
     import numpy as np
 
-    from qgru.jobs import model_job
+    from qgru.job_model import model_job
     from quant_gru.load import Data, load_data, load_model
 
     grus = load_model(model_file).grus

@@ -99,11 +99,11 @@ def _brought(mask: np.ndarray, axes: str, how: tuple[str, ...], order: TimeOrder
     if "last" in how:
         mask = order.earlier(mask)
     if "all" in how:
-        mask, axes = mask.any(axis=tuple(range(1, mask.ndim))), "T"
+        mask, axes = np.asarray(mask.any(axis=tuple(range(1, mask.ndim)))), "T"
     if "row" in how:
-        mask, axes = mask.any(axis=-1, keepdims=True), axes[:-1] + "1"
+        mask, axes = np.asarray(mask.any(axis=-1, keepdims=True)), axes[:-1] + "1"
     if "column" in how:
-        mask, axes = mask.any(axis=0), axes[1:]
+        mask, axes = np.asarray(mask.any(axis=0)), axes[1:]
     for i, gate in enumerate(GATES):
         if gate in how:
             hidden = mask.shape[-1] // 3

@@ -10,6 +10,7 @@ from typing import Any
 
 from cuda_impl.sequence import forward as twin_forward
 from golden.sequence import forward as golden_forward
+from golden.spec.errors import ParameterError
 from golden.spec.params import Params
 from golden.spec.trace import DynamicState, Trace
 from vectors.case import Case
@@ -132,10 +133,19 @@ class CaseResult:
         return self.golden.equal and self.twin.equal
 
 
-def check_case(case: Case, device: str = "auto") -> CaseResult:
-    """Replay one case on golden and on the twin and compare both with its recorded trace."""
-    comparisons = []
-    for forward, more in ((golden_forward, {}), (twin_forward, {"device": device})):
+def check_case(case: object, device: str = "auto") -> CaseResult:
+    """Replay one case on golden and on the twin and compare both with its recorded trace.
+
+    case    a vectors.case.Case; other kinds of cases hold no run and are refused
+    device  where the twin runs
+    Raises  ParameterError for another kind of case, QgruError for a run that the clauses refuse
+    """
+    if not isinstance(case, Case):
+        raise ParameterError(f"case {getattr(case, 'id', case)!r}", f"a {type(case).__name__}", "a sequence case")
+    comparisons: list[Comparison] = []
+    replays: tuple[tuple[Callable[..., Trace], dict[str, Any]], ...]
+    replays = (golden_forward, {}), (twin_forward, {"device": device})
+    for forward, more in replays:
         trace = forward(case.params, case.x, case.h0, **case.options, **more)
         comparisons.append(with_state(compare(trace, case.trace, case.params), trace, case.trace))
     return CaseResult(case, *comparisons)

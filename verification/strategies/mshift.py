@@ -89,10 +89,10 @@ def static_params(draw: Any, inputs: int, hidden: int, lively: bool = False) -> 
         low, high = -bound, bound - 1
     else:
         low, high = INT32.qmin, INT32.qmax
-    m = {name: mshift(draw, _typical(name, gates["gate_bits"]), lively=lively) for name in MULTIPLIERS}
+    m: dict[str, Any] = {name: mshift(draw, _typical(name, gates["gate_bits"]), lively=lively) for name in MULTIPLIERS}
     m["m_rRh"] = MShift(min(m["m_rRh"].multiplier, MAX_RRH_MULTIPLIER), m["m_rRh"].shift)
     m["m_gh"] = MShift(min(m["m_gh"].multiplier, room_for_n(zp_h, m["m_gh"].shift)), m["m_gh"].shift)
-    scales = {name: float(np.float32(draw(_SCALE))) for name in ("s_w", "s_r", "s_x", "s_h", "s_bx", "s_br")}
+    scales: dict[str, Any] = {name: float(np.float32(draw(_SCALE))) for name in ("s_w", "s_r", "s_x", "s_h", "s_bx", "s_br")}
     return MShiftParams(
         W=int_array(draw, (inputs, 3 * hidden), -128, 127, lively),
         R=int_array(draw, (hidden, 3 * hidden), -128, 127, lively),

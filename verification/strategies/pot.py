@@ -165,6 +165,7 @@ def params(draw: Any, inputs: int, hidden: int, lively: bool = False) -> PotPara
 
     operators = {name: Operator(fmt[name], x.e[name], zp[name]) for name in SCALAR_OPERATORS}
     operators |= {name: Operator(fmt[name], weights[name]) for name in weights}
+    activations: dict[str, Any] = {f"act_{k}": _activation(draw, k, operators, lively) for k in "zrg"}
     return PotParams(
         W=int_array(draw, (inputs, 3 * hidden), fmt["weight.W"].qmin, fmt["weight.W"].qmax, lively),
         R=int_array(draw, (hidden, 3 * hidden), fmt["weight.R"].qmin, fmt["weight.R"].qmax, lively),
@@ -172,7 +173,7 @@ def params(draw: Any, inputs: int, hidden: int, lively: bool = False) -> PotPara
         br=int_array(draw, (3 * hidden,), fmt["weight.br"].qmin, fmt["weight.br"].qmax, lively),
         operators=operators,
         rounding=draw(_ROUNDING),
-        **{f"act_{k}": _activation(draw, k, operators, lively) for k in "zrg"},
+        **activations,
     )
 
 

@@ -6,6 +6,7 @@ their segment leaves, so that no draw is thrown away.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -126,5 +127,9 @@ def random_activation(
     draw: Any, kind: str, function: str, fmt_in: IntFormat, zp_in: int, fmt_out: IntFormat, zp_out: int, lively: bool = False
 ) -> Activation:
     """A table of datapath P of the given kind."""
-    maker = {"direct": direct, "piecewise_linear": piecewise_linear, "piecewise_quadratic": piecewise_quadratic}[kind]
-    return maker(draw, function, fmt_in, zp_in, fmt_out, zp_out, lively)
+    makers: dict[str, Callable[..., Activation]] = {
+        "direct": direct,
+        "piecewise_linear": piecewise_linear,
+        "piecewise_quadratic": piecewise_quadratic,
+    }
+    return makers[kind](draw, function, fmt_in, zp_in, fmt_out, zp_out, lively)
