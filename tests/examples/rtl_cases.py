@@ -68,6 +68,7 @@ def requantize_cases(folder: Path) -> list[StepBench]:
             (1234567891, 30, 128, IntFormat(8, False)),
             (1 << 20, 24, 2**31 - 1, IntFormat(12, False)),
             (77, 0, 3, IntFormat(5, True)),
+            (1, 0, -1, IntFormat(8, True)),
             (1 << 30, 31, 0, IntFormat(16, True)),
             (0, 17, 100, IntFormat(2, False)),
         )
