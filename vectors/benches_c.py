@@ -114,8 +114,8 @@ def _case(bench: StepBench) -> str:
     else:
         call = f"        dut_{bench.step}({', '.join([*arguments, *(f'&got_{c.name}' for c in step.outputs)])});\n"
     declared = "".join(f"    {c_type(c)} got_{c.name} = 0;\n" for c in step.outputs)
-    statics = [line for line in lines if "static" in line or "const arrays" in line]
-    fills = [line for line in lines if line not in statics]
+    buffers = [line for line in lines if "static" in line or "const arrays" in line]
+    fills = [line for line in lines if line not in buffers]
     shown = "".join(f' {c.name} %lld' for c in operands)
     values = "".join(f", (long long){c_name(bench, c.name)}[row]" for c in operands)
     checks = "".join(
@@ -127,7 +127,7 @@ def _case(bench: StepBench) -> str:
     )
     index = "    long i;\n" if fills or copies else ""
     return (
-        f"static int run_{identifier(bench.case)}(void)\n{{\n    long row;\n{index}{declared}{''.join(statics)}{''.join(fills)}"
+        f"static int run_{identifier(bench.case)}(void)\n{{\n    long row;\n{index}{declared}{''.join(buffers)}{''.join(fills)}"
         f"    for (row = 0; row < {bench.rows}; row++) {{\n{''.join(copies)}{call}{checks}    }}\n"
         f'    printf("PASS {bench.case} {bench.rows} rows\\n");\n    return 0;\n}}\n'
     )

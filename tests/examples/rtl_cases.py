@@ -1,10 +1,9 @@
-"""Cases for the hardware examples: step cases on every edge of their operands, and runs of small cells, as .hex files."""
+"""Cases for the hardware examples: step cases on every edge of their operands; runs of small cells."""
 
 from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,47 +15,22 @@ from golden.spec.params import MShiftParams, PotParams
 from golden.spec.rounding import Rounding
 from golden.spec.tables import Activation, DirectTable, PiecewiseLinear
 from tests.examples.c_problems import draw
-from vectors.benches import StepBench, step_bench_of
-from vectors.benches_cells import CellBench, cell_bench_of
 from vectors.case import Case, case_from_trace
-from vectors.formats import cheader, hexfile
-from vectors.kinds import pack_case
 from vectors.step_case import StepCase
 from vectors.steps import run_step
-from vectors.words import to_hex, to_integers, width
 
 
-def write_files(folder: Path, files: Mapping[str, bytes]) -> None:
-    """Write the files of a format."""
-    for name, data in files.items():
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        (folder / name).write_bytes(data)
-
-
-def write_cell(folder: Path, case: Case) -> CellBench:
-    """Write the words of every array of a run of a cell: a comment, then one word a line."""
-    entry, arrays = pack_case(case)
-    for name, array in arrays.items():
-        words = to_hex(to_integers(array), width(entry["arrays"][name]["format"])[0])
-        write_files(folder, {f"{case.id}/{name}.hex": "\n".join([f"// {name}", *words, ""]).encode("ascii")})
-    return cell_bench_of(case)
-
-
-def write_step(
-    folder: Path, case: str, step: str, constants: Mapping[str, int], inputs: Mapping[str, Any], table: Activation | None = None
-) -> StepBench:
-    """Write the files of a step case; golden gives the outputs."""
+def step_case(
+    case: str, step: str, constants: Mapping[str, int], inputs: Mapping[str, Any], table: Activation | None = None
+) -> StepCase:
+    """A step case; golden gives the outputs."""
     columns = {name: np.asarray(values, np.int64) for name, values in inputs.items()}
-    outputs = run_step(step, constants, columns, table)
-    entry, arrays = pack_case(StepCase(case, step, constants, columns, outputs, table))
-    for form in (hexfile, cheader):
-        write_files(folder, form.render({}, [(entry, arrays)]))
-    return step_bench_of(entry)
+    return StepCase(case, step, constants, columns, run_step(step, constants, columns, table), table)
 
 
-def requantize_cases(folder: Path) -> list[StepBench]:
+def requantize_cases() -> list[StepCase]:
     """Ties of both signs at every shift, both saturations, the extremes of v, zero points inside and outside."""
-    benches = []
+    cases = []
     rng = np.random.default_rng(5)
     extremes = [-(2**31), 2**31 - 1, 0, 1, -1, 2**30, -(2**30)]
     for index, (m, s, zp, fmt) in enumerate(
@@ -77,11 +51,11 @@ def requantize_cases(folder: Path) -> list[StepBench]:
         ties = (2 * near + 1) * (1 << max(s - 1, 0)) // max(m & -m, 1)
         v = np.concatenate([extremes, near, np.clip(ties, -(2**31), 2**31 - 1), rng.integers(-(2**31), 2**31, 40)])
         constants = {"M": m, "s": s, "zp": zp, "bits": fmt.bits, "signed": int(fmt.signed)}
-        benches.append(write_step(folder, f"requantize-{index}", "requantize", constants, {"v": v}))
-    return benches
+        cases.append(step_case(f"requantize-{index}", "requantize", constants, {"v": v}))
+    return cases
 
 
-def direct_cases(folder: Path) -> list[StepBench]:
+def direct_cases() -> list[StepCase]:
     """Every entry of a direct table, signed and unsigned, and every boundary of the 16-bit address."""
     rng = np.random.default_rng(6)
     signed = DirectTable("tanh", rng.permutation(np.arange(-128, 128)), INT8, INT8)
@@ -92,9 +66,9 @@ def direct_cases(folder: Path) -> list[StepBench]:
     edges = np.unique(np.concatenate([edges[(edges >= -32768) & (edges < 32768)], np.arange(-32768, 32768, 31)]))
     int8, uint16 = {"bits_out": 8, "signed_out": 1}, {"bits_out": 16, "signed_out": 0}
     return [
-        write_step(folder, "direct-0", "direct", int8, {"q": q}, signed),
-        write_step(folder, "direct-1", "direct", uint16, {"q": q}, unsigned),
-        write_step(folder, "direct_wide-0", "direct_wide", int8, {"q": edges}, wide),
+        step_case("direct-0", "direct", int8, {"q": q}, signed),
+        step_case("direct-1", "direct", uint16, {"q": q}, unsigned),
+        step_case("direct_wide-0", "direct_wide", int8, {"q": edges}, wide),
     ]
 
 
@@ -118,9 +92,9 @@ def piecewise_table(
     )
 
 
-def piecewise_cases(folder: Path) -> list[StepBench]:
+def piecewise_cases() -> list[StepCase]:
     """Both sides of every threshold, shifts of both signs and 0, ties, saturation of input and output, few segments."""
-    benches = []
+    cases = []
     for index, (count, fmt_in, fmt_out, zp) in enumerate(
         (
             (16, INT8, IntFormat(8, False), 3),
@@ -139,20 +113,20 @@ def piecewise_cases(folder: Path) -> list[StepBench]:
         constants = {"zp_in": zp, "bits_in": fmt_in.bits, "signed_in": int(fmt_in.signed)}
         constants |= {"bits_out": fmt_out.bits, "signed_out": int(fmt_out.signed)}
         name = f"piecewise_linear-{index}"
-        benches.append(write_step(folder, name, "piecewise_linear", constants, {"q": q}, table))
-    return benches
+        cases.append(step_case(name, "piecewise_linear", constants, {"q": q}, table))
+    return cases
 
 
-def cell_cases(folder: Path, datapath: str, count: int) -> list[CellBench]:
+def cell_cases(datapath: str, count: int) -> list[Case]:
     """Runs of small cells, drawn, of which most states differ; every second one of datapath P rounds ties to even."""
-    benches: list[CellBench] = []
+    cases: list[Case] = []
     seed = 0
-    while len(benches) < count:
+    while len(cases) < count:
         problem, rng = draw(datapath, seed), np.random.default_rng(seed)
         seed += 1
         fields = dict(problem.fields)
         if datapath == "pot":
-            fields["rounding"] = (Rounding.TIES_AWAY, Rounding.TIES_EVEN)[len(benches) % 2]
+            fields["rounding"] = (Rounding.TIES_AWAY, Rounding.TIES_EVEN)[len(cases) % 2]
             for k in "zrg":
                 pre, out = (fields["operators"][f"gate.{k}_{end}"] for end in ("pre", "out"))
                 zps, function = (pre.zero_point, out.zero_point), "tanh" if k == "g" else "sigmoid"
@@ -169,5 +143,5 @@ def cell_cases(folder: Path, datapath: str, count: int) -> list[CellBench]:
         if min(states) < 6 or params.hidden_size < 2:
             continue
         name = f"{datapath}_cell-{seed - 1}"
-        benches.append(write_cell(folder, case_from_trace(name, params, x, h0, trace, group="cell")))
-    return benches
+        cases.append(case_from_trace(name, params, x, h0, trace, group="cell"))
+    return cases

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 from pathlib import Path
 
@@ -10,10 +11,10 @@ import pytest
 
 from tests.examples.rtl_cases import cell_cases, direct_cases, piecewise_cases, requantize_cases
 from tests.examples.rtl_tools import RTL, icarus, require, rtl, run, verilator
-from vectors.benches import StepBench, step_bench, suite_bench
-from vectors.benches_c import c_harness, c_header
-from vectors.benches_cells import CellBench, cell_bench
-from vectors.benches_cocotb import cocotb_bench, cocotb_parameters
+from vectors.benches import StepBench
+from vectors.benches_cells import CellBench
+from vectors.benches_cocotb import cocotb_parameters
+from vectors.benches_write import write_benches
 
 C = RTL.parent / "c"
 SANITIZE = ("-O1", "-g", "-fsanitize=undefined,address", "-fno-sanitize-recover=all")
@@ -24,20 +25,14 @@ class Written:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.steps: list[StepBench] = [*requantize_cases(folder), *direct_cases(folder), *piecewise_cases(folder)]
-        self.cells: list[CellBench] = [*cell_cases(folder, "mshift", 4), *cell_cases(folder, "pot", 4)]
-        for bench in (*self.steps, *self.cells):
-            text = (step_bench if isinstance(bench, StepBench) else cell_bench)(bench, f"{folder}/{bench.case}/")
-            self.source(bench).write_text(text, encoding="ascii")
+        cases = [*requantize_cases(), *direct_cases(), *piecewise_cases(), *cell_cases("mshift", 4), *cell_cases("pot", 4)]
+        self.benches = write_benches(cases, folder)
+        self.steps = [b for b in self.benches if isinstance(b, StepBench)]
+        self.cells = [b for b in self.benches if isinstance(b, CellBench)]
 
-    def source(self, bench: StepBench | CellBench) -> Path:
-        return self.folder / f"{bench.module}.sv"
-
-    def suite(self, benches: list[StepBench | CellBench]) -> list[Path]:
-        """The sources of a module tb_all that runs these benches, without the RTL."""
-        top = self.folder / "tb_all.sv"
-        top.write_text(suite_bench([b.module for b in benches]), encoding="ascii")
-        return [*(self.source(b) for b in benches), top]
+    def sources(self) -> list[Path]:
+        """The benches and the module that holds them all."""
+        return sorted(self.folder.glob("tb_*.sv"))
 
 
 @pytest.fixture(scope="module")
@@ -54,17 +49,15 @@ def passes(benches: list[StepBench | CellBench], text: str) -> bool:
 
 def test_icarus(written: Written) -> None:
     require("iverilog", "vvp")
-    benches = [*written.steps, *written.cells]
-    status, text = icarus(written.folder, "tb_all", [*written.suite(benches), *sorted(RTL.glob("*.sv"))])
-    assert status == 0 and passes(benches, text), text
+    status, text = icarus(written.folder, "tb_all", [*written.sources(), *sorted(RTL.glob("*.sv"))])
+    assert status == 0 and passes(written.benches, text), text
 
 
 @pytest.mark.slow
 def test_verilator(written: Written) -> None:
     require("verilator", "g++")
-    benches = [*written.steps, *written.cells]
-    status, text = verilator(written.folder, "tb_all", [*written.suite(benches), *sorted(RTL.glob("*.sv"))])
-    assert status == 0 and passes(benches, text), text
+    status, text = verilator(written.folder, "tb_all", [*written.sources(), *sorted(RTL.glob("*.sv"))])
+    assert status == 0 and passes(written.benches, text), text
 
 
 def test_verilator_lint() -> None:
@@ -83,13 +76,14 @@ def test_cocotb(written: Written, case: str) -> None:
     bench = next(b for b in written.steps if b.case == case)
     folder = written.folder / f"cocotb-{case}"
     folder.mkdir()
-    (folder / "bench.py").write_text(cocotb_bench(bench, f"{written.folder}/{case}/"), encoding="ascii")
+    test = bench.module.replace("tb_", "test_", 1)
+    shutil.copy(written.folder / f"{test}.py", folder)
     script = f"""
 from cocotb_tools.runner import get_results, get_runner
 runner = get_runner("icarus")
 runner.build(sources={[str(p) for p in sorted(RTL.glob("*.sv"))]!r}, hdl_toplevel="dut_{bench.step}", includes=[{str(RTL)!r}],
              build_args=["-g2012"], parameters={cocotb_parameters(bench, f"{written.folder}/{case}/")!r}, build_dir="build")
-tests, failed = get_results(runner.test(hdl_toplevel="dut_{bench.step}", test_module="bench", test_dir="."))
+tests, failed = get_results(runner.test(hdl_toplevel="dut_{bench.step}", test_module="{test}", test_dir="."))
 assert (tests, failed) == (1, 0), (tests, failed)
 """
     status, text = run([sys.executable, "-c", script], folder)
@@ -154,11 +148,9 @@ def synthesize(folder: Path, top: str, parameters: str, command: str, sources: l
 def test_c_harness(written: Written, tmp_path: Path, flags: tuple[str, ...]) -> None:
     """The steps of examples/c pass the harness made with the set."""
     require("gcc")
-    steps = sorted({b.step for b in written.steps})
-    (tmp_path / "dut.h").write_text(c_header(steps), encoding="ascii")
-    (tmp_path / "harness.c").write_text(c_harness(written.steps, [f"{b.case}.h" for b in written.steps]), encoding="ascii")
-    sources = [tmp_path / "harness.c", Path(__file__).parent / "dut_steps.c", C / "qgru_steps.c"]
-    command = ["gcc", "-std=c99", "-Wall", "-Wextra", "-Werror", "-pedantic", *flags, "-I", tmp_path, "-I", written.folder, "-I", C]
+    sources = [written.folder / "harness.c", Path(__file__).parent / "dut_steps.c", C / "qgru_steps.c"]
+    warnings = ["-std=c99", "-Wall", "-Wextra", "-Werror", "-pedantic"]
+    command = ["gcc", *warnings, *flags, "-I", written.folder, "-I", C]
     status, text = run([*command, *sources, "-o", tmp_path / "harness"], tmp_path)
     assert status == 0, text[-3000:]
     status, text = run([tmp_path / "harness"], tmp_path)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -10,8 +11,9 @@ import pytest
 
 from tests.examples.rtl_cases import cell_cases, direct_cases, piecewise_cases, requantize_cases
 from tests.examples.rtl_tools import RTL, icarus, require
-from vectors.benches import StepBench, step_bench, suite_bench
-from vectors.benches_cells import CellBench, cell_bench
+from vectors.benches_write import write_benches
+from vectors.case import Case
+from vectors.step_case import StepCase
 
 
 class Fault(NamedTuple):
@@ -79,7 +81,7 @@ FAULTS: dict[str, tuple[Fault, ...]] = {
         Fault(MSHIFT, "to_pre(32'(r_a), M_R, S_R, ZP_R)", "to_pre(32'(r_a), M_Z, S_Z, ZP_R)"),
     ),
     "pot_cell": (
-        Fault(POT, "rs = TIES_EVEN ? ties_even(value, amount) : ties_away", "rs = TIES_EVEN ? ties_away(value, amount) : ties_even"),
+        Fault(POT, "rs = TIES_EVEN ? ties_even(value, amount)", "rs = TIES_EVEN ? ties_away(value, amount)"),
         Fault(POT, "e_w_r + X_E - WX_E", "e_w_z + X_E - WX_E"),  # the exponent of another channel
         Fault(POT, "H_BITS, H_SIGNED)) - 34'(H_ZP)", "H_BITS, H_SIGNED))"),
         Fault(POT, "rs(bx_z, e_bx_z - Z_PRE_E)", "rs(bx_z, WX_E - Z_PRE_E)"),
@@ -102,20 +104,18 @@ class Suite(NamedTuple):
 
 @pytest.fixture(scope="module")
 def suites(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Suite]:
+    makers: dict[str, Callable[[], Sequence[StepCase | Case]]] = {
+        "requantize": requantize_cases,
+        "direct": direct_cases,
+        "piecewise_linear": piecewise_cases,
+        "mshift_cell": lambda: cell_cases("mshift", 6),
+        "pot_cell": lambda: cell_cases("pot", 6),
+    }
     made = {}
     for group in FAULTS:
         folder = tmp_path_factory.mktemp(group)
-        benches: list[StepBench | CellBench]
-        if group.endswith("_cell"):
-            benches = [*cell_cases(folder, group.removesuffix("_cell"), 6)]
-        else:
-            cases = {"requantize": requantize_cases, "direct": direct_cases, "piecewise_linear": piecewise_cases}
-            benches = [*cases[group](folder)]
-        for bench in benches:
-            text = (step_bench if isinstance(bench, StepBench) else cell_bench)(bench, f"{folder}/{bench.case}/")
-            (folder / f"{bench.module}.sv").write_text(text, encoding="ascii")
-        (folder / "tb_all.sv").write_text(suite_bench([b.module for b in benches]), encoding="ascii")
-        made[group] = Suite(folder, (*(folder / f"{b.module}.sv" for b in benches), folder / "tb_all.sv"))
+        write_benches(makers[group](), folder)
+        made[group] = Suite(folder, (*sorted(folder.glob("tb_*.sv")),))
     return made
 
 

@@ -8,12 +8,13 @@ import numpy as np
 import pytest
 
 from golden.spec.errors import ParameterError
-from tests.examples.rtl_cases import cell_cases, write_step
+from tests.examples.rtl_cases import cell_cases, step_case
 from tests.examples.rtl_tools import icarus, require, rtl, run
 from vectors.benches import TABLE_ARRAYS, StepBench, step_bench
 from vectors.benches_c import c_harness, c_header, c_prototype
-from vectors.benches_cells import CellBench, cell_bench
+from vectors.benches_cells import CellBench
 from vectors.benches_cocotb import cocotb_bench, cocotb_parameters
+from vectors.benches_write import write_benches
 from vectors.steps import STEPS
 
 CONSTANTS = {"M": 3, "s": 1, "zp": -7, "bits": 8, "signed": 1}
@@ -22,10 +23,10 @@ SOURCES = ("dut_requantize", "qgru_requantize")
 
 def requantize(folder: Path) -> tuple[StepBench, Path]:
     """A case of five rows and its bench."""
-    bench = write_step(folder, "requantize-9", "requantize", CONSTANTS, {"v": np.array([0, 1, -1, 100, -100])})
-    source = folder / "tb_requantize.sv"
-    source.write_text(step_bench(bench, f"{folder}/{bench.case}/"), encoding="ascii")
-    return bench, source
+    case = step_case("requantize-9", "requantize", CONSTANTS, {"v": np.array([0, 1, -1, 100, -100])})
+    (bench,) = write_benches([case], folder)
+    assert isinstance(bench, StepBench)
+    return bench, folder / "tb_requantize_9.sv"
 
 
 def change(path: Path, old: str, new: str) -> None:
@@ -83,9 +84,8 @@ def test_number_of_words_is_checked(tmp_path: Path) -> None:
 def test_bit_above_the_width_is_found(tmp_path: Path) -> None:
     require("iverilog", "vvp")
     constants = CONSTANTS | {"bits": 5}
-    bench = write_step(tmp_path, "narrow", "requantize", constants, {"v": np.array([1, 2, 3])})
-    source = tmp_path / "tb.sv"
-    source.write_text(step_bench(bench, f"{tmp_path}/narrow/"), encoding="ascii")
+    (bench,) = write_benches([step_case("narrow", "requantize", constants, {"v": np.array([1, 2, 3])})], tmp_path)
+    source = tmp_path / "tb_narrow.sv"
     change(tmp_path / "narrow" / "output.q.hex", "\n1", "\n3")
     status, text = icarus(tmp_path, bench.module, [source, *rtl(*SOURCES)])
     assert status == 1 and "at row 0, expected 5 bits" in text, text
@@ -126,7 +126,8 @@ def zeros(folder: Path, step: str) -> StepBench:
     for c in definition.constants:
         name = "signed_" if c.name == "signed" else c.name
         lines.append(f"localparam logic [{c.width(constants) - 1}:0] {name} = {constants[c.name]};")
-    (where / f"{bench.case}.svh").write_text(f"package {bench.package};\n" + "\n".join(lines) + "\nendpackage\n", encoding="ascii")
+    text = "\n".join([f"package {bench.package};", *lines, "endpackage", ""])
+    (where / f"{bench.case}.svh").write_text(text, encoding="ascii")
     for c in (*definition.inputs, *definition.outputs):
         word = "0" * ((bench.width(c) + 3) // 4) + "\n"
         (where / bench.file(c.name)).write_text("// zeros\n" + word * 2 * bench.words(c), encoding="ascii")
@@ -173,9 +174,7 @@ def test_every_step_has_a_c_harness(tmp_path: Path) -> None:
 
 def test_c_harness_prints_the_first_difference(tmp_path: Path) -> None:
     require("gcc")
-    bench, _ = requantize(tmp_path)
-    (tmp_path / "dut.h").write_text(c_header(["requantize"]), encoding="ascii")
-    (tmp_path / "harness.c").write_text(c_harness([bench], [f"{bench.case}.h"]), encoding="ascii")
+    requantize(tmp_path)
     body = "(void)M; (void)s; (void)zp; (void)bits; (void)is_signed;\n    return v == 1 ? -5 : v == 0 ? -7 : 0;"
     (tmp_path / "dut.c").write_text(f'#include "dut.h"\n{c_prototype("requantize")}\n{{\n    {body}\n}}\n', encoding="ascii")
     status, found = run(["gcc", "-std=c99", "-Wall", "-Werror", "harness.c", "dut.c", "-o", "harness"], tmp_path)
@@ -186,10 +185,9 @@ def test_c_harness_prints_the_first_difference(tmp_path: Path) -> None:
 
 def cell(folder: Path) -> tuple[CellBench, Path]:
     """A drawn cell of datapath M and its bench."""
-    (bench,) = cell_cases(folder, "mshift", 1)
-    source = folder / "tb_cell.sv"
-    source.write_text(cell_bench(bench, f"{folder}/{bench.case}/"), encoding="ascii")
-    return bench, source
+    (bench,) = write_benches(cell_cases("mshift", 1), folder)
+    assert isinstance(bench, CellBench)
+    return bench, folder / f"{bench.module}.sv"
 
 
 def test_cell_bench_names_the_first_stage(tmp_path: Path) -> None:
