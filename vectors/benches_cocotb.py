@@ -19,7 +19,7 @@ def cocotb_bench(bench: StepBench, folder: str = "") -> str:
         name: str = c.name  # type: ignore[attr-defined]
         return name, folder + bench.file(name), bench.width(c), c.is_signed(bench.constants), bench.words(c)  # type: ignore
 
-    return template("cocotb_step.py").substitute(
+    return template("cocotb_step.py.in").substitute(
         case=bench.case,
         step=bench.step,
         clause=bench.definition.clause,
