@@ -25,10 +25,10 @@ static int64_t floor_shift(int64_t x, int32_t s)
     return x < 0 ? -1 - ((-1 - x) >> s) : x >> s;
 }
 
-/* x * 2^s; only 0 may be shifted by more than 62. */
+/* x * 2^s; only 0 may be shifted by more than 63, and only 0 and -1 by 63. */
 static int64_t exact_left(int64_t x, int32_t s)
 {
-    return s > 62 ? 0 : with_sign(magnitude(x) << s, x < 0);
+    return s > 63 ? 0 : with_sign(magnitude(x) << s, x < 0);
 }
 
 int32_t qgru_saturate(int64_t v, int32_t qmin, int32_t qmax)
