@@ -1,0 +1,31 @@
+"""The set that is checked when none is given: level 1 of the generator, made while it is checked."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from vectors.generate import make, planned
+from vectors.kinds import AnyCase
+from vectors.plan.planned import Planned
+
+SEED = 0
+CHAINS = "chain-"  # run inside a port, not through requests, and slow to make
+
+
+class Builtin(Mapping[str, AnyCase]):
+    """Case id -> case of level 1 but for the chains; a case is made when it is asked for and depends on its id only."""
+
+    def __init__(self) -> None:
+        self._planned: dict[str, Planned] = {item.id: item for item in planned(1) if not item.id.startswith(CHAINS)}
+
+    def __len__(self) -> int:
+        return len(self._planned)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._planned)
+
+    def __contains__(self, id: object) -> bool:
+        return id in self._planned
+
+    def __getitem__(self, id: str) -> AnyCase:
+        return next(make([self._planned[id]], SEED))
