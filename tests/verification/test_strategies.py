@@ -9,12 +9,14 @@ from hypothesis import find as find_example
 from hypothesis.errors import NoSuchExample
 
 from golden.sequence import forward
+from golden.spec.bounds import check_activation
 from golden.spec.formats import INT32
 from golden.spec.params import same_params
+from golden.spec.serial import from_plain, to_plain
 from golden.spec.trace import DynamicState
 from tests.golden.sweep import examples
 from verification.problem import Problem
-from verification.strategies import DATAPATHS, problems
+from verification.strategies import DATAPATHS, activations, dynamic_params, mshift_params, mshifts, pot_params, problems
 
 QUICK = settings(max_examples=3000, deadline=None, database=None, derandomize=True, suppress_health_check=list(HealthCheck))
 
@@ -115,3 +117,31 @@ def test_a_case_shrinks_to_the_smallest(datapath):
     assert problem.x.shape == (1, 1, 1) and problem.params.hidden_size == 2
     assert not problem.x.any() or not (problem.params.fmt_x.qmin <= 0 <= problem.params.fmt_x.qmax)
     assert (problem.mask, problem.zoneout, problem.training, problem.reverse, problem.h0) == (None, 0.0, False, False, None)
+
+
+@pytest.mark.parametrize("strategy", [mshift_params, dynamic_params, pot_params])
+def test_parameter_sets_alone(strategy):
+    @settings(max_examples=examples(40))
+    @given(strategy())
+    def valid(params):
+        description, arrays = to_plain(params)
+        assert same_params(from_plain(description, arrays), params)
+
+    valid()
+
+
+@pytest.mark.parametrize("kind", ["direct", "piecewise_linear", "piecewise_quadratic"])
+def test_tables_alone(kind):
+    @settings(max_examples=examples(60))
+    @given(activations(kind))
+    def valid(table):
+        assert table.kind == kind
+        check_activation("z", table)
+
+    valid()
+
+
+@settings(max_examples=examples(60))
+@given(mshifts())
+def test_mshifts_alone(m):
+    assert 0 <= m.multiplier <= 2**31 - 1 and 0 <= m.shift <= 31
