@@ -142,13 +142,9 @@ def check_case(case: object, device: str = "auto") -> CaseResult:
     """
     if not isinstance(case, Case):
         raise ParameterError(f"case {getattr(case, 'id', case)!r}", f"a {type(case).__name__}", "a sequence case")
-    comparisons: list[Comparison] = []
-    replays: tuple[tuple[Callable[..., Trace], dict[str, Any]], ...]
-    replays = (golden_forward, {}), (twin_forward, {"device": device})
-    for forward, more in replays:
-        trace = forward(case.params, case.x, case.h0, **case.options, **more)
-        comparisons.append(with_state(compare(trace, case.trace, case.params), trace, case.trace))
-    return CaseResult(case, *comparisons)
+    golden = golden_forward(case.params, case.x, case.h0, **case.options)
+    twin = twin_forward(case.params, case.x, case.h0, device=device, **case.options)
+    return CaseResult(case, *(with_state(compare(t, case.trace, case.params), t, case.trace) for t in (golden, twin)))
 
 
 def check_set(path: str | os.PathLike[str], device: str = "auto", ids: tuple[str, ...] = ()) -> Iterator[CaseResult]:
