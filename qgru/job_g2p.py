@@ -48,9 +48,8 @@ class Reference:
 def g2p_job(model: G2p, choices: Sequence[Setting], seed: int, device: str) -> Iterator[Outcome]:
     """Encoder and decoder of the grapheme-to-phoneme network under every setting; yields the outcome after each.
 
-    Half of the words calibrate; all words are run, and the other half is what the figures are measured on. The decoder
-    runs in closed loop on what the twin says, each step compared with golden, and over whole sequences at the float
-    network's phonemes.
+    Half of the words calibrate; the other half is run, compared and measured. The decoder runs in closed loop on what the
+    twin says, each step compared with golden, and over whole sequences at the float network's phonemes.
     """
     calibration, measured = ([model.words[i] for i in part] for part in halves(len(model.words), seed))
     found = calibrate_g2p(model, calibration)
@@ -69,7 +68,6 @@ def g2p_job(model: G2p, choices: Sequence[Setting], seed: int, device: str) -> I
 
         encoder, decoder = (integer_network(params, forward) for _, params, _ in pairs)
         lines[id(pairs[1][1])].phonemes = agreement(reference.phonemes, transcribe(model, measured, encoder, decoder))
-        transcribe(model, calibration, encoder, decoder)
         for (kind, params, batches), network in zip(pairs, (encoder, decoder)):
             line = lines[id(params)]
             outputs = [network.run(x, network.start(h0))[0] for _, x, h0, _ in batches]

@@ -20,6 +20,7 @@ from verification.run import Result, verify
 
 Builder = Callable[[FloatGru, Ranges], Params]
 DOCUMENT_SCALES = (1 / 128, 1 / 128, 1 / 128)
+QUADRATIC = "piecewise_quadratic"
 CASE_ROWS = 8  # words, or rows of a batch, that a vector case keeps
 
 
@@ -41,7 +42,7 @@ def settings(datapath: str, bits: int | None) -> list[Setting]:
     """The settings of a choice of datapath and width.
 
     datapath  pot, mshift, mshift-dynamic or all
-    bits      width of datapath P, and of the gate inputs of M; None is 8, and 16 too for P
+    bits      width of datapath P, and of the gate inputs of M; None is 8, and 16 too for P; 16 bits come with both activations
     Raises    ParameterError for a width that the datapath does not have
     """
     if datapath != "pot" and bits not in (None, 8, 16):
@@ -50,6 +51,8 @@ def settings(datapath: str, bits: int | None) -> list[Setting]:
     out = []
     if datapath in ("pot", "all"):
         out += [Setting(f"pot{b}", f"pot, {b} bit", partial(_pot, bits=b)) for b in ((8, 16) if bits is None else (bits,))]
+        if bits in (None, 16):
+            out.append(Setting("pot16-quadratic", "pot, 16 bit, quadratic (A-4)", partial(_pot, bits=16, activation=QUADRATIC)))
     if datapath in ("mshift", "all"):
         out.append(Setting(f"mshift{gate_bits}", f"mshift, {gate_bits} bit gates", partial(mshift_params, gate_bits=gate_bits)))
     if datapath in ("mshift-dynamic", "all"):
@@ -61,8 +64,8 @@ def settings(datapath: str, bits: int | None) -> list[Setting]:
     return out
 
 
-def _pot(gru: FloatGru, ranges: Ranges, bits: int) -> Params:
-    return pot_params(gru, ranges, bits)
+def _pot(gru: FloatGru, ranges: Ranges, bits: int, activation: str = "piecewise_linear") -> Params:
+    return pot_params(gru, ranges, bits, activation=activation)
 
 
 def _dynamic(gru: FloatGru, ranges: Ranges, gate_bits: int) -> Params:

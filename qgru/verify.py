@@ -119,6 +119,8 @@ def _print(outcome: Outcome, device: str, seconds: float, target: Path, digest: 
         for x in outcome.lines
     ]
     print_table(header, rows, left=2)
+    if any(x.phonemes is not None for x in outcome.lines):
+        click.echo("phonemes: 1 - PER against the float network, on the half of the words that did not calibrate")
     compared, wrong = (sum(getattr(x, name) for x in outcome.lines) for name in ("compared", "mismatches"))
     click.echo(f"{grouped(compared)} codes compared, {wrong} mismatches, golden against the twin on {device}, {seconds:.0f} s")
     click.echo(f"golden run: {len(outcome.cases)} cases in {target}, sha256 {digest}")

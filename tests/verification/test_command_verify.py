@@ -42,16 +42,18 @@ def verified(g2p, tmp_path_factory):
 def test_the_table_has_every_setting_and_network(verified):
     lines = verified[1].splitlines()
     assert lines[0].split() == ["setting", "network", "codes", "compared", "mismatches", "SQNR", "phonemes"]
-    labels = ["pot, 8 bit", "pot, 16 bit", "mshift, 8 bit gates", "mshift-dynamic, 8 bit gates"]
+    labels = ["pot, 8 bit", "pot, 16 bit", "pot, 16 bit, quadratic (A-4)", "mshift, 8 bit gates", "mshift-dynamic, 8 bit gates"]
     labels.append("mshift, table domain 1/128 (X-7)")
-    assert [line.split("  ")[0] for line in lines[1:11]] == [label for label in labels for _ in (0, 1)]
-    assert " 0 mismatches, golden against the twin on host" in lines[11]
+    assert [line.split("  ")[0] for line in lines[1:13]] == [label for label in labels for _ in (0, 1)]
+    assert lines[13].startswith("phonemes: 1 - PER against the float network")
+    assert " 0 mismatches, golden against the twin on host" in lines[14]
     assert "%" in lines[2] and "dB" in lines[1]
 
 
 def test_the_vectors_are_goldens_run(verified):
     cases = open_set(verified[0])
-    ids = [f"g2p-{s}-{n}" for s in ("pot8", "pot16", "mshift8", "dynamic8", "document") for n in ("encoder", "decoder")]
+    settings = ("pot8", "pot16", "pot16-quadratic", "mshift8", "dynamic8", "document")
+    ids = [f"g2p-{s}-{n}" for s in settings for n in ("encoder", "decoder")]
     assert list(cases) == ids
     for case in cases.values():
         again = forward(case.params, case.x, case.h0, **case.options)
