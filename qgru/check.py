@@ -1,4 +1,4 @@
-"""qgru check: replay a vector set on golden and on the twin."""
+"""qgru check: replay a vector set on golden and on the twin, or run it on a device under test."""
 
 from __future__ import annotations
 
@@ -13,12 +13,26 @@ from qgru.show import grouped, print_table
 
 
 @click.command()
-@click.argument("vectors", type=click.Path(path_type=Path))
+@click.argument("vectors", type=click.Path(path_type=Path), required=False)
+@click.option("--dut", "spec", help="A device under test: py:module:callable, so:./lib.so or cmd:program and arguments.")
+@click.option("--timeout", type=float, default=60.0, show_default=True, help="With --dut: seconds for a case.")
+@click.option("--strict", is_flag=True, help="With --dut: a case that is not run is a failure.")
 @click.option("--device", type=click.Choice(["auto", "gpu", "host", "simulator"]), default="auto", show_default=True)
 @click.option("--case", "ids", multiple=True, help="Only this case; may be given more than once.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout instead of the table.")
-def command(vectors: Path, device: str, ids: tuple[str, ...], as_json: bool) -> int:
-    """Replay the vector set in the folder VECTORS: golden and the twin, every stage against the recorded codes."""
+def command(
+    vectors: Path | None, spec: str | None, timeout: float, strict: bool, device: str, ids: tuple[str, ...], as_json: bool
+) -> int:
+    """Replay the vector set in the folder VECTORS: golden and the twin, every stage against the recorded codes.
+
+    With --dut the set runs on that device instead; without VECTORS, level 1 of the generator does.
+    """
+    if spec is not None:
+        from qgru.check_dut import check_dut
+
+        return check_dut(spec, vectors, ids, timeout, strict, as_json)
+    if vectors is None:
+        raise click.UsageError("Missing argument 'VECTORS': a folder, or --dut for the built-in set.")
     from cuda_impl.launch import target as resolve
     from golden.spec.errors import ParameterError
     from vectors.reader import open_set

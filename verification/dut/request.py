@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from golden.spec.formats import BOUNDS, IntFormat
-from golden.spec.layout import field_shape, trace_fields
+from golden.spec.layout import FIELDS, field_shape, trace_fields
 from golden.spec.serial import to_plain
 from golden.spec.trace import DynamicState
 from vectors.canonical import plain
@@ -21,7 +21,7 @@ from vectors.step_case import StepCase, column_format, pack_table
 from vectors.steps import Column, to_reals
 from vectors.words import storage
 from verification.dut.capabilities import OUTPUT, Capabilities
-from verification.dut.frames import PROTOCOL
+from verification.dut.frames import DTYPES, PROTOCOL
 
 CODES: dict[str, int] = {
     "direct": 0, "piecewise_linear": 1, "piecewise_quadratic": 2, "ties_away": 0, "ties_even": 1, "sigmoid": 0, "tanh": 1,
@@ -77,9 +77,10 @@ def request_of(case: AnyCase, capabilities: Capabilities) -> Request | str:
         request = _sequence(case, capabilities)
     elif isinstance(case, ErrorCase):
         datapath = case.description.get("datapath")
-        if not isinstance(datapath, str) or case.x is None:
-            return "a parameter set that is refused when it is built, without a run"
-        request = _refusal(case, datapath)
+        refusal = _refusal(case, datapath) if datapath in FIELDS else f"the datapath {datapath!r}, which there is not"
+        if isinstance(refusal, str):
+            return refusal
+        request = refusal
     else:
         return f"cases of the kind {case.kind} run inside a port, not through a request"
     return capabilities.missing(request.kind, request.name, request.needs, request.sizes) or request
@@ -143,10 +144,19 @@ def _sequence(case: Case, capabilities: Capabilities) -> Request:
     return Request("sequence", case.id, params.datapath, header, arrays, outputs, frozenset(needs), sizes)
 
 
-def _refusal(case: ErrorCase, datapath: str) -> Request:
-    x = np.asarray(case.x)
+def _refusal(case: ErrorCase, datapath: str) -> Request | str:
+    """A run of what must be refused; where the set alone is wrong, with a single step of zeros."""
+    x = case.x
+    if x is None:
+        inputs = np.shape(case.arrays.get("W", ()))[:1]
+        if not inputs:
+            return "a parameter set without W, which no run can be asked of"
+        x = np.zeros((1, 1, *inputs), np.float32 if datapath == "mshift-dynamic" else np.int32)
     options = {"zoneout": 0.0, "training": False, "reverse": False}
-    header, arrays = _with_params(case.description, case.arrays, {"x": x}, options)
+    header, arrays = _with_params(case.description, case.arrays, {"x": np.asarray(x)}, options)
+    foreign = [name for name, array in arrays.items() if array.dtype.name not in DTYPES]
+    if foreign:
+        return f"{foreign[0]} is of type {arrays[foreign[0]].dtype.name}, which does not travel"
     sizes = dict(zip("TNC", x.shape))
     return Request("sequence", case.id, datapath, header, arrays, (), frozenset({"refusals"}), sizes)
 
@@ -154,10 +164,9 @@ def _refusal(case: ErrorCase, datapath: str) -> Request:
 def _with_params(
     description: Mapping[str, Any], parameters: Mapping[str, np.ndarray], arrays: Mapping[str, np.ndarray], options: dict[str, Any]
 ) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-    described = {key: value for key, value in description.items() if key != "meta"}
-    constants = {**dict(numbers(described)), **{k: float(v) if k == "zoneout" else int(v) for k, v in options.items()}}
+    constants = {**dict(numbers(description)), **{k: float(v) if k == "zoneout" else int(v) for k, v in options.items()}}
     named = {f"params.{name}": np.asarray(array) for name, array in parameters.items()}
-    return {"constants": constants, "params": plain(described, "params"), "options": options}, {**named, **arrays}
+    return {"constants": constants, "params": plain(dict(description), "params"), "options": options}, {**named, **arrays}
 
 
 def numbers(description: Any, prefix: str = "") -> Iterator[tuple[str, int | float]]:

@@ -1,0 +1,104 @@
+"""qgru check --dut: an implementation of any kind against a vector set, or against level 1 of the generator."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import click
+
+from qgru.progress import progress
+from qgru.run import EXACT, MISMATCH, print_json, refusal
+from qgru.show import grouped, print_table
+
+SHOWN = 10  # reports
+
+
+def check_dut(spec: str, vectors: Path | None, ids: tuple[str, ...], timeout: float, strict: bool, as_json: bool) -> int:
+    """Run the cases on the device and show what came out.
+
+    spec     as verification.dut.device.resolve takes it
+    vectors  a folder, or None for the built-in set
+    ids      only these cases
+    strict   whether a case that is not run counts as a failure
+    Returns  0 when everything that ran is equal, 1 otherwise; refused when nothing ran at all
+    """
+    from golden.spec.errors import ParameterError
+    from verification.dut.builtin import Builtin
+    from verification.dut.device import resolve
+    from verification.dut.examine import Outcome, check
+
+    cases, identity = Builtin() if vectors is None else _opened(vectors), {}
+    if vectors is not None:
+        identity = {"sha256": cases.sha256}  # type: ignore[attr-defined]
+    for id in ids:
+        if id not in cases:
+            raise ParameterError("--case", repr(id), "a case of the set")
+    chosen = ids or tuple(cases)
+    outcomes: list[Outcome] = []
+    with resolve(spec, timeout) as device, progress("check", len(chosen)) as advance:
+        name = device.capabilities.name or spec
+        for outcome in check(device, _read(cases, chosen)):
+            outcomes.append(outcome)
+            advance(1)
+    failed = [o for o in outcomes if o.failed]
+    passed = [o for o in outcomes if o.passed]
+    skipped = [o for o in outcomes if not o.failed and not o.passed]
+    if not passed and not failed:
+        raise refusal(f"{spec} ran none of the {len(outcomes)} cases ({skipped[0].detail}), expected at least one")
+    equal = not failed and not (strict and skipped)
+    compared, wrong = sum(o.compared for o in outcomes), sum(o.mismatches for o in outcomes)
+    if as_json:
+        plain = {"command": "check", "dut": spec, "equal": equal, "compared": compared, "mismatches": wrong}
+        counts = {"passed": len(passed), "failed": len(failed), "not_run": len(skipped)}
+        print_json({**plain, **counts, "vectors": identity, "cases": [_row(o) for o in outcomes]})
+    else:
+        _show(outcomes)
+        click.echo(
+            f"{grouped(compared)} numbers compared, {wrong} mismatches; "
+            f"{len(passed)} cases equal, {len(failed)} failed, {len(skipped)} not run"
+        )
+    where = "" if vectors is None else f" {shlex.quote(str(vectors))}"
+    for outcome in failed[:SHOWN]:
+        click.echo(outcome.report(name, f"qgru check --dut {shlex.quote(spec)}{where} --case {outcome.case.id}"), err=True)
+    if len(failed) > SHOWN:
+        click.echo(f"and {len(failed) - SHOWN} more cases that failed", err=True)
+    return EXACT if equal else MISMATCH
+
+
+def _opened(vectors: Path) -> Any:
+    from vectors.reader import open_set
+
+    return open_set(vectors)
+
+
+def _read(cases: Mapping[str, Any], ids: tuple[str, ...]) -> Iterator[Any]:
+    for id in ids:
+        yield cases[id]
+
+
+def _row(outcome: Any) -> dict[str, Any]:
+    row = {"case": outcome.case.id, "kind": outcome.case.kind, "outcome": outcome.outcome, "detail": outcome.detail}
+    return {**row, "compared": outcome.compared, "mismatches": outcome.mismatches, "fields": list(outcome.fields)}
+
+
+def _show(outcomes: list[Any]) -> None:
+    """A line for each group of cases and outcome, and one for each case that failed."""
+    groups: dict[tuple[str, str, str], list[Any]] = {}
+    for o in outcomes:
+        case = "" if not o.failed else o.case.id
+        groups.setdefault((o.case.group, o.outcome, case), []).append(o)
+    header = ("group", "outcome", "case", "cases", "numbers compared", "differ")
+    rows = [
+        (group, outcome, case, grouped(len(found)), grouped(sum(o.compared for o in found)), grouped(sum(o.mismatches for o in found)))
+        for (group, outcome, case), found in groups.items()
+    ]
+    print_table(header, rows, left=3)
+    reasons: dict[str, int] = {}
+    for o in outcomes:
+        if not o.failed and not o.passed:
+            reasons[o.detail] = reasons.get(o.detail, 0) + 1
+    for reason, count in reasons.items():
+        click.echo(f"not run, {count} cases: {reason}")

@@ -1,0 +1,93 @@
+"""Devices under test for the tests: golden itself, and Python devices that misbehave, one way each."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import time
+
+import numpy as np
+
+from golden.sequence import forward
+from verification.dut.failure import NotSupported
+from vectors.steps import STEPS, run_step, to_bits
+
+
+class Golden:
+    """Every step and every run, from golden."""
+
+    def step(self, name, constants, inputs, table):
+        from verification.dut.request import wire
+
+        columns = {k: to_bits(v) if v.dtype == np.float32 else v.astype(np.int64) for k, v in inputs.items()}
+        out = run_step(name, constants, columns, table)
+        return {c.name: wire(c, out[c.name], constants) for c in STEPS[name].outputs}
+
+    def sequence(self, params, x, h0, **options):
+        return forward(params, x, h0, **options)
+
+
+def right(constants, inputs):
+    return Golden().step("requantize", constants, inputs, None)["q"]
+
+
+class Misbehaving:
+    """Does requantize rightly unless the zero point names a misdeed."""
+
+    capabilities = {"name": "misbehaving", "steps": ["requantize"]}
+
+    def step(self, name, constants, inputs, table):
+        deeds = {
+            1: self.crash, 2: self.hang, 3: self.narrow, 4: self.flat, 5: self.silent, 6: self.overrun, 7: self.scribble,
+            8: self.extra, 9: self.wrong, 10: self.fails, 11: self.refuses, 12: self.leaves, 13: self.strange, 14: self.declines,
+        }  # fmt: skip
+        print("this goes to standard error and harms nothing")
+        return deeds.get(constants["zp"], lambda c, i: {"q": right(c, i)})(constants, inputs)
+
+    def crash(self, constants, inputs):
+        ctypes.string_at(0)
+
+    def hang(self, constants, inputs):
+        time.sleep(600)
+
+    def narrow(self, constants, inputs):
+        return {"q": right(constants, inputs).astype(np.int8)}
+
+    def flat(self, constants, inputs):
+        return {"q": right(constants, inputs)[:-1]}
+
+    def silent(self, constants, inputs):
+        return {}
+
+    def overrun(self, constants, inputs):
+        address = inputs["v"].ctypes.data + inputs["v"].nbytes
+        ctypes.memset(address + 8, 0, 4)
+        return {"q": right(constants, inputs)}
+
+    def scribble(self, constants, inputs):
+        q = right(constants, inputs)
+        ctypes.memset(inputs["v"].ctypes.data, 0, inputs["v"].nbytes)
+        return {"q": q}
+
+    def extra(self, constants, inputs):
+        return {"q": right(constants, inputs), "p": right(constants, inputs)}
+
+    def wrong(self, constants, inputs):
+        q = right(constants, inputs)
+        q[1] = -128
+        return {"q": q}
+
+    def fails(self, constants, inputs):
+        raise ZeroDivisionError("division by zero")
+
+    def refuses(self, constants, inputs):
+        raise NotSupported("only odd days")
+
+    def leaves(self, constants, inputs):
+        os._exit(3)
+
+    def strange(self, constants, inputs):
+        return {"q": object()}
+
+    def declines(self, constants, inputs):
+        return NotImplemented

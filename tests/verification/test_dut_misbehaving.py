@@ -1,0 +1,171 @@
+"""Devices that crash, hang, answer short, wrongly typed or outside their buffers: each is told, with its case, and the run goes on."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from golden.spec.errors import QgruError
+from tests.verification.dut_cases import DEVICES, requantize, run_case
+from verification.dut.device import resolve
+from verification.dut.examine import GIVE_UP, check
+from verification.dut.failure import DeviceError
+from verification.dut.library import HEADER
+
+HERE = Path(__file__).parent
+SECONDS = 3.0
+
+
+def outcomes(spec, cases, seconds=SECONDS):
+    with resolve(spec, seconds) as device:
+        return {o.case.id: o for o in check(device, cases)}
+
+
+def between(ids):
+    """Each misdeed, and after it a case that must go well."""
+    for number, (id, zp) in enumerate(ids):
+        yield requantize(id, zp)
+        yield requantize(f"good-{number}", 0)
+
+
+def expect(found, wanted):
+    assert {id: found[id].outcome for id in wanted} == {id: outcome for id, (outcome, _) in wanted.items()}
+    for id, (outcome, words) in wanted.items():
+        assert words in found[id].detail, found[id].detail
+        assert found[id].failed == (outcome not in ("equal", "not run"))
+    assert {o.outcome for id, o in found.items() if id.startswith("good")} == {"equal"}
+    assert all(o.compared == 5 for id, o in found.items() if id.startswith("good"))
+
+
+def test_python_devices():
+    wanted = {
+        "crash": ("crash", "SIGSEGV"),
+        "hang": ("hang", "no answer within 3 seconds"),
+        "narrow": ("dtype", "array q is int8, expected int32"),
+        "flat": ("shape", "array q has the shape [4], expected [5]"),
+        "silent": ("short", "array q is missing"),
+        "overrun": ("overrun", "v: 4 bytes written after its buffer, the nearest 9 away"),
+        "scribble": ("overrun", "v: an input was written to"),
+        "extra": ("protocol", "array 'p' was not asked for"),
+        "wrong": ("differs", ""),
+        "fails": ("error", "ZeroDivisionError: division by zero"),
+        "refuses": ("not run", "only odd days"),
+        "leaves": ("crash", "exit status 3"),
+        "strange": ("dtype", "q is a object, expected an array of numbers"),
+        "declines": ("not run", "the device does not do it"),
+    }
+    found = outcomes(f"py:{DEVICES}:Misbehaving", between((id, zp) for zp, id in enumerate(wanted, 1)))
+    expect(found, wanted)
+    first = found["wrong"].comparison.first
+    assert (first.row, first.got, first.expected, first.difference) == (1, -128, 8, -136)
+    assert first.operands == {"v": -2}
+    report = found["wrong"].report("device", "again").splitlines()
+    assert report[:4] == [
+        "MISMATCH device against expected, step requantize",
+        "  column q [SPEC M-5], row 1",
+        "  device    -128 (0x80)",
+        "  expected  8 (0x08), difference -136",
+    ]
+    assert report[-1] == "  replay: again"
+
+
+def compiled(folder, *flags):
+    gcc = shutil.which("gcc")
+    if gcc is None:
+        pytest.skip("gcc is missing: install the Debian package gcc")
+    target = folder / "lib.so"
+    source = [str(HERE / "dut_misbehaving.c"), "-I", str(HEADER.parent)]
+    command = [gcc, "-std=gnu99", "-Wall", "-Wextra", "-Werror", "-shared", "-fPIC", *flags, "-o", str(target), *source]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return target
+
+
+def test_shared_libraries(tmp_path):
+    wanted = {
+        "crash": ("crash", "SIGABRT"),
+        "hang": ("hang", "no answer within 3 seconds"),
+        "internal": ("error", "out of luck"),
+        "bad-input": ("error", "refused as bad input: return code 2"),
+        "unsupported": ("not run", "return code 1"),
+        "silent": ("short", "array q is missing"),
+        "short": ("short", "array q: 2 of 5 numbers were not written"),
+        "overrun": ("overrun", "q: 4 bytes written after its buffer, the nearest 1 away"),
+        "underrun": ("overrun", "q: 4 bytes written before its buffer, the nearest 1 away"),
+        "scribble": ("overrun", "v: an input was written to"),
+    }
+    library = compiled(tmp_path)
+    found = outcomes(f"so:{library}", [*between((id, 0) for id in wanted), run_case()])
+    expect(found, wanted)
+    assert (found["m"].outcome, found["m"].detail) == ("not run", "the device does not do it: no function qgru_dut_sequence")
+
+
+@pytest.mark.parametrize(
+    ("flag", "sentence"),
+    [
+        ("-DVERSION=7", "has version 7, expected 1"),
+        ('-DCAPABILITIES="steps"', "its capabilities are no JSON"),
+        ('-DCAPABILITIES="{\\"steps\\": [\\"nothing\\"]}"', "capabilities steps is 'nothing: None'"),
+        ('-DCAPABILITIES="{\\"protocol\\": 2}"', "capabilities protocol is 2, expected 1"),
+    ],
+)
+def test_libraries_that_cannot_be_used(tmp_path, flag, sentence):
+    with pytest.raises(DeviceError) as error:
+        resolve(f"so:{compiled(tmp_path, flag)}")
+    assert sentence in str(error.value)
+
+
+def test_programs():
+    wanted = {
+        "crash": ("crash", "SIGSEGV"),
+        "hang": ("hang", "no answer within 3 seconds, 0 bytes so far"),
+        "leave": ("crash", "closed its output without an answer, exit status 0"),
+        "fail": ("crash", "ended with exit status 4; it said: no license left"),
+        "print": ("protocol", "the answer starts with b'Simulation"),
+        "cut": ("short", "the answer ends after"),
+        "more": ("overrun", "3 bytes came after the end of the answer"),
+        "short": ("short", "array q has 16 bytes, expected 20 for int32 [5]"),
+        "missing": ("short", "array q is missing"),
+        "wide": ("dtype", "array q is int64, expected int32"),
+        "unknown-type": ("dtype", "array q is of type 'complex64'"),
+        "shape": ("shape", "array q has the shape [5, 1], expected [5]"),
+        "negative": ("protocol", "array q has the shape [-5]"),
+        "twice": ("protocol", "array q is given twice"),
+        "list": ("protocol", "the header is a list, expected an object"),
+        "huge": ("protocol", "expected at most"),
+        "status": ("protocol", "status is 'fine'"),
+        "deep": ("short", "array q has 0 bytes, expected 20"),
+        "stray": ("error", "queue full"),
+    }
+    program = f"cmd:{sys.executable} {HERE / 'dut_misbehaving.py'}"
+    expect(outcomes(program, between((id, 0) for id in wanted)), wanted)
+
+
+def test_a_device_that_always_hangs_is_given_up():
+    found = outcomes(f"py:{DEVICES}:Misbehaving", [requantize(f"h{i}", 2) for i in range(GIVE_UP + 2)], 0.5)
+    assert [o.outcome for o in found.values()] == ["hang"] * GIVE_UP + ["not run"] * 2
+
+
+@pytest.mark.parametrize(
+    ("spec", "sentence"),
+    [
+        ("nothing", "--dut is 'nothing', expected py:module:callable"),
+        ("py:", "--dut is 'py:'"),
+        ("py:math:nothing", "py:math:nothing is not there"),
+        ("py:math", "py: device is 'math', expected module:callable"),
+        ("py:math:pi", "py:math:pi is a float, expected a callable"),
+        ("so:/nowhere/lib.so", "so:/nowhere/lib.so cannot be loaded"),
+        ("cmd:/nowhere/program", "cmd:/nowhere/program cannot be started (No such file or directory)"),
+        ("cmd:'", "No closing quotation"),
+        ("cmd:true", "closed its output without an answer"),
+        ("cmd:echo ready", "the answer starts with b'ready"),
+    ],
+)
+def test_devices_that_are_not_there(spec, sentence):
+    with pytest.raises(QgruError) as error:
+        resolve(spec)
+    assert sentence in str(error.value) and "\n" not in str(error.value)
