@@ -78,7 +78,8 @@ class Target:
         """A contiguous copy of a host array on the target."""
         if self.kind == "host":
             return np.array(array, order="C", copy=True)
-        return namespace(self.kind)["cuda"].to_device(np.ascontiguousarray(array))
+        # a copy: NumPy calls an array with an axis of one contiguous whatever that axis' stride, the device array does not
+        return namespace(self.kind)["cuda"].to_device(np.array(array, order="C", copy=True))
 
     def empty(self, shape: tuple[int, ...], dtype: Any) -> Any:
         """An uninitialised array on the target."""

@@ -152,6 +152,15 @@ def test_threads_give_the_bits_of_one(monkeypatch):
     assert spread["Wx"].tolist() == ((x - params.zp_x) @ W).tolist()
 
 
+@pytest.mark.parametrize("device", DEVICES)
+@pytest.mark.parametrize("kind", SETS)
+def test_an_axis_of_one_may_have_any_stride(kind, device):
+    params, x, h0 = problem(kind, steps=1)
+    odd = np.asarray(x[0])[np.arange(N)][None]  # indexed, then given an axis: its stride is 0
+    assert odd.strides[0] == 0 and odd.flags.c_contiguous
+    assert_same(forward(params, odd, h0, device=device), judge.forward(params, x, h0))
+
+
 def test_strided_and_narrow_inputs_give_the_same_bits():
     params, x, _ = problem("mshift", 8)
     expected = forward(params, x, device="host")
