@@ -1,13 +1,14 @@
 """Canonical JSON: one text for one value, read back strictly.
 
-Keys sorted, two spaces of indentation, ASCII, one newline at the end.
+Keys sorted, two spaces of indentation, ASCII, one newline at the end. What holds no object, and no list but of plain
+values, is on one line.
 """
 
 from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -48,8 +49,34 @@ def plain(value: Any, field: str) -> Any:
 
 def dumps(value: Any) -> bytes:
     """The canonical text of a plain value."""
-    text = json.dumps(value, sort_keys=True, indent=2, ensure_ascii=True, allow_nan=False)
-    return text.encode("ascii") + b"\n"
+    parts: list[str] = []
+    _write(value, "\n", parts.append)
+    return "".join(parts).encode("ascii") + b"\n"
+
+
+def _write(value: Any, line: str, put: Callable[[str], Any]) -> None:
+    """Write a value; line is the line break and the indentation that it stands at."""
+    if not isinstance(value, (dict, list)) or _short(value):
+        put(json.dumps(value, sort_keys=True, ensure_ascii=True, allow_nan=False))
+        return
+    inner = f"{line}  "
+    if isinstance(value, list):
+        for index, item in enumerate(value):
+            put(f"{',' if index else '['}{inner}")
+            _write(item, inner, put)
+        put(f"{line}]")
+        return
+    for index, key in enumerate(sorted(value)):
+        put(f"{',' if index else '{'}{inner}{json.dumps(key, ensure_ascii=True)}: ")
+        _write(value[key], inner, put)
+    put(f"{line}}}")
+
+
+def _short(value: dict[str, Any] | list[Any]) -> bool:
+    """Whether a value holds no object, and no list but of plain values."""
+    if isinstance(value, list):
+        return not any(isinstance(item, (dict, list)) for item in value)
+    return not any(isinstance(item, dict) or (isinstance(item, list) and not _short(item)) for item in value.values())
 
 
 def loads(data: bytes, file: str) -> Any:

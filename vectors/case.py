@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -31,7 +31,8 @@ class Case:
     trace     the expected Trace
     group     what the case belongs to
     comment   one line for people
-    flags     names that the set explains
+    level     of the set that it belongs to, 1 to 3
+    flags     name -> how often it holds in the trace; names alone count once, None computes them
     """
 
     id: str
@@ -45,7 +46,10 @@ class Case:
     trace: Trace
     group: str
     comment: str = ""
-    flags: tuple[str, ...] = ()
+    level: int = 1
+    flags: Any = None
+
+    kind: ClassVar[str] = "sequence"
 
     def __post_init__(self) -> None:
         x = check_input(self.params, self.x)
@@ -60,8 +64,13 @@ class Case:
         object.__setattr__(self, "mask", options.mask)
         object.__setattr__(self, "zoneout", options.zoneout)
         object.__setattr__(self, "training", options.training)
-        object.__setattr__(self, "flags", tuple(self.flags))
         _check_trace(self, options.blend)
+        if self.flags is None:
+            from vectors.flags import case_flags
+
+            object.__setattr__(self, "flags", case_flags(self))
+        elif not isinstance(self.flags, Mapping):
+            object.__setattr__(self, "flags", dict.fromkeys(self.flags, 1))
 
     @property
     def options(self) -> dict[str, Any]:
@@ -81,14 +90,15 @@ def case_from_trace(
     zoneout: float = 0.0,
     training: bool = False,
     comment: str = "",
-    flags: Sequence[str] = (),
+    level: int = 1,
+    flags: Mapping[str, int] | Sequence[str] | None = None,
 ) -> Case:
     """The case that expects this trace of forward(params, x, h0, ...); its direction is the trace's.
 
     Raises ParameterError naming the field where the trace is not one of such a run: a datapath, a field, a dtype, a
     shape, a code outside its format, another x or h0.
     """
-    return Case(id, params, x, h0, mask, zoneout, training, trace.reverse, trace, group, comment, tuple(flags))
+    return Case(id, params, x, h0, mask, zoneout, training, trace.reverse, trace, group, comment, level, flags)
 
 
 def _check_trace(case: Case, blend: bool) -> None:
@@ -174,7 +184,7 @@ def unpack(entry: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> Case:
     final = _unpack_state("state", groups["state"]) if groups["state"] else None
     trace = Trace(params.datapath, ordered, options["reverse"], final)
     h0 = _unpack_state("input.state", state) if state else inputs.get("h0")
-    texts = {"group": entry["group"], "comment": entry["comment"], "flags": tuple(entry["flags"])}
+    texts = {"group": entry["group"], "comment": entry["comment"], "level": entry["level"], "flags": dict(entry["flags"])}
     return Case(
         entry["id"],
         params,

@@ -90,7 +90,8 @@ def check_format(name: str, array: np.ndarray, fmt: str) -> None:
         raise ParameterError(f"{name}{list(index)}", array[index].item(), wanted)
 
 
-def _parameter(params: Any, name: str) -> tuple[str, str]:
+def parameter(params: Any, name: str) -> tuple[str, str]:
+    """(format, clause) of an array of a parameter set, by its name in golden.spec.serial.to_plain."""
     owner, _, leaf = name.rpartition(".")
     if owner.startswith(("act_", "table_")):
         table = getattr(params, owner)
@@ -125,4 +126,4 @@ def _state(params: Any, name: str) -> tuple[str, str]:
     return STATE_FIELDS[name][1], "S-1"
 
 
-_OF_KIND = {"params": _parameter, "input": _input, "trace": _trace, "state": _state}
+_OF_KIND = {"params": parameter, "input": _input, "trace": _trace, "state": _state}

@@ -159,13 +159,13 @@ def _linear(c: Constants, t: Any, x: Columns) -> Columns:
 
 
 def _mshift_gate(c: Constants, t: Any, x: Columns) -> Columns:
-    m = [_m(c, k) for k in ("_Rh", "_bx", "_br", "_pre")]
+    m: Any = [_m(c, k) for k in ("_Rh", "_bx", "_br", "_pre")]
     out = gates.mshift_gate("z", x["Wx"], x["Rh"], x["bx"], x["br"], *m, int(c["zp_pre"]), _fmt(c, "_pre"), t)
     return _renamed(out, "z")
 
 
 def _mshift_candidate(c: Constants, t: Any, x: Columns) -> Columns:
-    m = [_m(c, k) for k in ("_br", "_rRh", "_bx", "_pre")]
+    m: Any = [_m(c, k) for k in ("_br", "_rRh", "_bx", "_pre")]
     out = gates.mshift_candidate(
         x["Wx"], x["Rh"], x["bx"], x["br"], x["r"], *m, int(c["zp_pre"]), _fmt(c, "_pre"), t
     )
@@ -177,23 +177,23 @@ def _mshift_hidden(c: Constants, t: Any, x: Columns) -> Columns:
 
 
 def _pot_gate(c: Constants, t: Any, x: Columns) -> Columns:
-    ops = [_op(c, k) for k in ("Wx", "Rh", "pre")]
+    ops: Any = [_op(c, k) for k in ("Wx", "Rh", "pre")]
     out = gates.pot_gate("z", x["Wx"], x["Rh"], x["bx"], x["br"], x["e_bx"], x["e_br"], *ops, t, _rs(c))
     return _renamed(out, "z")
 
 
 def _pot_reset_path(c: Constants, t: Any, x: Columns) -> Columns:
-    ops = [_op(c, k) for k in ("Rh", "A", "r", "P")]
+    ops: Any = [_op(c, k) for k in ("Rh", "A", "r", "P")]
     return gates.pot_reset_path(x["Rh"], x["br"], x["e_br"], x["r"], *ops, _rs(c))
 
 
 def _pot_candidate(c: Constants, t: Any, x: Columns) -> Columns:
-    ops = [_op(c, k) for k in ("Wx", "P", "pre")]
+    ops: Any = [_op(c, k) for k in ("Wx", "P", "pre")]
     return _renamed(gates.pot_candidate(x["Wx"], x["P"], x["bx"], x["e_bx"], *ops, t, _rs(c)), "g")
 
 
 def _pot_hidden(c: Constants, t: Any, x: Columns) -> Columns:
-    ops = [_op(c, k) for k in ("z", "g", "h", "O", "N")]
+    ops: Any = [_op(c, k) for k in ("z", "g", "h", "O", "N")]
     one = hidden.pot_one(ops[0], _rs(c))
     out = hidden.pot_hidden(x["z"], x["g"], x["h"], one, *ops, _rs(c))
     return {"one": np.full(x["z"].shape, int(one), np.int64)} | out

@@ -15,7 +15,7 @@ from vectors.errors import VectorError, shown
 
 KEYWORDS = frozenset(
     "$defs $id $ref $schema additionalProperties const description enum items maxItems maxLength maximum minItems minLength "
-    "minProperties minimum pattern patternProperties properties required title type uniqueItems".split()
+    "minProperties minimum pattern oneOf patternProperties properties required title type uniqueItems".split()
 )
 _TYPES = {"object": (dict,), "array": (list,), "string": (str,), "boolean": (bool,), "integer": (int,), "number": (int, float)}
 
@@ -35,6 +35,14 @@ def check_structure(value: Any, file: str) -> None:
 def _check(value: Any, schema: dict[str, Any], defs: dict[str, Any], file: str, at: str) -> None:
     if "$ref" in schema:
         schema = defs[schema["$ref"].removeprefix("#/$defs/")]
+
+    if "oneOf" in schema:  # of objects that their field kind tells apart
+        branches = [defs[s["$ref"].removeprefix("#/$defs/")] for s in schema["oneOf"]]
+        kind = value.get("kind") if isinstance(value, dict) else None
+        known = [s["properties"]["kind"]["const"] for s in branches]
+        if not isinstance(kind, str) or kind not in known:
+            raise VectorError(file, f"{at}.kind", shown(kind), f"one of {', '.join(known)}")
+        schema = branches[known.index(kind)]
 
     def refuse(wanted: str, found: str | None = None) -> VectorError:
         return VectorError(file, at or "the manifest", shown(value) if found is None else found, wanted)

@@ -14,7 +14,9 @@ from typing import Any
 import pytest
 
 from golden.spec.errors import QgruError
+from vectors.content import content_sha256
 from vectors.manifest import seal
+from vectors.npz import read_npz
 from vectors.reader import open_set
 
 
@@ -59,6 +61,11 @@ def replace_member(folder: Path, file: str, member: str, content: bytes) -> None
     entries = [(n, content if n == f"{member}.npy" else c) for n, c in members((folder / file).read_bytes())]
     assert any(n == f"{member}.npy" for n, _ in entries)
     replace_file(folder, file, zipped(entries))
+    try:
+        digest = content_sha256(read_npz((folder / file).read_bytes(), file))
+    except QgruError:
+        return
+    edit(folder, lambda m: next(c for c in m["cases"] if c["file"] == file).update(content_sha256=digest))
 
 
 def header(descr: str, shape: str, order: str = "False") -> bytes:

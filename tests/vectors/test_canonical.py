@@ -18,8 +18,9 @@ PAGE = Path(__file__).parents[2] / "vectors" / "README.md"
 
 
 def test_the_canonical_text():
-    assert dumps({"b": [1, 0.5, True, None], "a": "\u00e4\n"}) == (
-        b'{\n  "a": "\\u00e4\\n",\n  "b": [\n    1,\n    0.5,\n    true,\n    null\n  ]\n}\n'
+    assert dumps({"b": [1, 0.5, True, None], "a": "\u00e4\n"}) == b'{"a": "\\u00e4\\n", "b": [1, 0.5, true, null]}\n'
+    assert dumps({"b": {}, "a": [{"d": [1, 2], "c": 3}, []]}) == (
+        b'{\n  "a": [\n    {"c": 3, "d": [1, 2]},\n    []\n  ],\n  "b": {}\n}\n'
     )
 
 

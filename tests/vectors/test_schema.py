@@ -30,6 +30,8 @@ def objects(schema, at=""):
     for key in ("properties", "patternProperties", "$defs"):
         for name, inner in schema.get(key, {}).items():
             yield from objects(inner, f"{at}/{name}")
+    for index, inner in enumerate(schema.get("oneOf", ())):
+        yield from objects(inner, f"{at}/{index}")
     if "items" in schema:
         yield from objects(schema["items"], f"{at}[]")
 
@@ -37,14 +39,14 @@ def objects(schema, at=""):
 def test_every_keyword_is_one_that_the_checker_knows():
     used = {key for _, schema in objects(manifest_schema()) for key in schema}
     assert used <= KEYWORDS
-    assert {"const", "enum", "pattern", "uniqueItems", "minProperties", "maxLength", "$ref"} <= used
+    assert {"const", "enum", "pattern", "oneOf", "minProperties", "maxLength", "$ref"} <= used
 
 
 def test_unknown_fields_are_allowed_in_parameters_and_profile_only():
     opened = [
         at for at, s in objects(manifest_schema()) if s.get("type") == "object" and s.get("additionalProperties") is not False
     ]
-    assert opened == ["/case/params", "/case/profile"]
+    assert opened == ["/sequence/params", "/sequence/profile", "/chain/params", "/chain/profile", "/error/params"]
 
 
 def test_every_pattern_is_anchored():

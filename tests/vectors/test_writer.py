@@ -235,4 +235,4 @@ def test_what_json_cannot_hold_is_named(tmp_path):
 def test_the_flags_of_a_case_are_kept():
     case = cases()[0]
     again = run("again", "g", case.params, case.x)
-    assert again.flags == ("Small",) and again.options == {"mask": None, "zoneout": 0.0, "training": False, "reverse": False}
+    assert again.flags == {"Small": 1} and again.options == {"mask": None, "zoneout": 0.0, "training": False, "reverse": False}
