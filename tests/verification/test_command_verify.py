@@ -230,4 +230,7 @@ def test_the_default_job(tmp_path, capsys):
     assert main(["verify", "--device", "host", "--json", "--out", str(tmp_path / "v")]) == 0
     found = json.loads(capsys.readouterr().out)
     assert found["equal"] and found["compared"] > 10_000_000
-    assert len(found["lines"]) == 10 and len(found["vectors"]["cases"]) == 10
+    assert len(found["lines"]) == 12 and len(found["vectors"]["cases"]) == 12
+    reached = {line["setting"]: line["phonemes"] for line in found["lines"] if line["network"] == "decoder"}
+    assert reached["pot, 8 bit"] >= 0.975 and reached["pot, 16 bit"] >= 0.999
+    assert reached["mshift, 8 bit gates"] >= 0.99 and reached["mshift-dynamic, 8 bit gates"] >= 0.985
