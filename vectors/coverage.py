@@ -132,7 +132,7 @@ def _pot(counts: Counter[Point], s: Stage) -> None:
     if s.step in ("pot_gate", "pot_candidate"):
         e = c["e_pre"]
         names = ("Wx", "Rh") if s.step == "pot_gate" else ("Wx", "P")
-        terms = {f"{k}_aligned": (x[k] - c[f"zp_{k}"], c[f"e_{k}"] - e) for k in names}
+        terms: Any = {f"{k}_aligned": (x[k] - c[f"zp_{k}"], c[f"e_{k}"] - e) for k in names}
         terms |= {f"{k}_aligned": (x[k], x[f"e_{k}"] - e) for k in ("bx", "br") if k in x}
         _pot_sum(counts, s, "pre", terms)
         _table(counts, s, x["pre"])

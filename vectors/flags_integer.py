@@ -174,14 +174,14 @@ def _terms(s: Stage, out: str, terms: list[tuple[np.ndarray, Any]]) -> Marks:
 def _pot_gate(s: Stage) -> Marks:
     c, x = s.constants, s.columns
     e = c["e_pre"]
-    terms = [(x["Wx"] - c["zp_Wx"], c["e_Wx"] - e), (x["Rh"] - c["zp_Rh"], c["e_Rh"] - e)]
+    terms: list[Any] = [(x["Wx"] - c["zp_Wx"], c["e_Wx"] - e), (x["Rh"] - c["zp_Rh"], c["e_Rh"] - e)]
     terms += [(x["bx"], x["e_bx"] - e), (x["br"], x["e_br"] - e)]
     return merge(_terms(s, "pre", terms), bound_marks(x["acc"], _fmt(s, "_pre")), _activation(s, x["pre"]))
 
 
 def _pot_reset_path(s: Stage) -> Marks:
     c, x = s.constants, s.columns
-    terms = [(x["Rh"] - c["zp_Rh"], c["e_Rh"] - c["e_A"]), (x["br"], x["e_br"] - c["e_A"])]
+    terms: list[Any] = [(x["Rh"] - c["zp_Rh"], c["e_Rh"] - c["e_A"]), (x["br"], x["e_br"] - c["e_A"])]
     product = shift_marks(x["P_prod"], np.int64(c["e_r"] + c["e_A"] - c["e_P"]))
     gates = {"reset_closed": x["r"] == c["zp_r"]}
     return merge(
@@ -192,7 +192,7 @@ def _pot_reset_path(s: Stage) -> Marks:
 def _pot_candidate(s: Stage) -> Marks:
     c, x = s.constants, s.columns
     e = c["e_pre"]
-    terms = [(x["Wx"] - c["zp_Wx"], c["e_Wx"] - e), (x["P"] - c["zp_P"], c["e_P"] - e), (x["bx"], x["e_bx"] - e)]
+    terms: list[Any] = [(x["Wx"] - c["zp_Wx"], c["e_Wx"] - e), (x["P"] - c["zp_P"], c["e_P"] - e), (x["bx"], x["e_bx"] - e)]
     return merge(_terms(s, "pre", terms), bound_marks(x["acc"], _fmt(s, "_pre")), _activation(s, x["pre"]))
 
 
@@ -202,7 +202,7 @@ def _pot_hidden(s: Stage) -> Marks:
         shift_marks(x["O_prod"], np.int64(c["e_z"] + c["e_h"] - c["e_O"])),
         shift_marks(x["N_prod"], np.int64(c["e_z"] + c["e_g"] - c["e_N"])),
     ]
-    terms = [(x["O"] - c["zp_O"], c["e_O"] - c["e_h"]), (x["N"] - c["zp_N"], c["e_N"] - c["e_h"])]
+    terms: list[Any] = [(x["O"] - c["zp_O"], c["e_O"] - c["e_h"]), (x["N"] - c["zp_N"], c["e_N"] - c["e_h"])]
     sums = [bound_marks(x[f"{k}_acc"], _fmt(s, f"_{k}")) for k in ("O", "N", "h")]
     one = x["one"]
     gates = {

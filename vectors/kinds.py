@@ -31,7 +31,8 @@ def pack_case(case: AnyCase) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
         params, arrays = pack(case)
         described = describe(case.params, arrays)
         options = {"zoneout": case.zoneout, "training": case.training, "reverse": case.reverse}
-        own: dict[str, Any] = {"datapath": case.params.datapath, "options": options, "params": params, "profile": profile(case.params)}
+        own: dict[str, Any] = {"datapath": case.params.datapath, "options": options, "params": params}
+        own["profile"] = profile(case.params)
     else:
         entry_of: Any = {"step": step_entry, "chain": chain_entry, "error": error_entry}[case.kind]
         arrays_of: Any = {"step": step_arrays, "chain": chain_arrays, "error": error_arrays}[case.kind]

@@ -195,7 +195,7 @@ def _pot(case: Case) -> Iterator[Stage]:
         **_op(p, "N", "op.new_contrib"),
         **rs,
     }
-    names = ("O_prod", "O_acc", "O", "N_prod", "N_acc", "N", "h_O_aligned", "h_N_aligned", "h_acc", "h_new")
+    hidden = ("O_prod", "O_acc", "O", "N_prod", "N_acc", "N", "h_O_aligned", "h_N_aligned", "h_acc", "h_new")
     yield _stage(
         "pot_hidden",
         c,
@@ -205,7 +205,7 @@ def _pot(case: Case) -> Iterator[Stage]:
         g=trace["g"],
         h=previous(case),
         one=trace["one"],
-        **{n: trace[n] for n in names},
+        **{n: trace[n] for n in hidden},
     )
     yield from _zoneout(case, slice(None), shape, ops["input.h"].zero_point)
 

@@ -159,16 +159,16 @@ def _linear(c: Constants, t: Any, x: Columns) -> Columns:
 
 
 def _mshift_gate(c: Constants, t: Any, x: Columns) -> Columns:
-    m: Any = [_m(c, k) for k in ("_Rh", "_bx", "_br", "_pre")]
-    out = gates.mshift_gate("z", x["Wx"], x["Rh"], x["bx"], x["br"], *m, int(c["zp_pre"]), _fmt(c, "_pre"), t)
+    m_Rh, m_bx, m_br, m_pre = (_m(c, k) for k in ("_Rh", "_bx", "_br", "_pre"))
+    zp, fmt = int(c["zp_pre"]), _fmt(c, "_pre")
+    out = gates.mshift_gate("z", x["Wx"], x["Rh"], x["bx"], x["br"], m_Rh, m_bx, m_br, m_pre, zp, fmt, t)
     return _renamed(out, "z")
 
 
 def _mshift_candidate(c: Constants, t: Any, x: Columns) -> Columns:
-    m: Any = [_m(c, k) for k in ("_br", "_rRh", "_bx", "_pre")]
-    out = gates.mshift_candidate(
-        x["Wx"], x["Rh"], x["bx"], x["br"], x["r"], *m, int(c["zp_pre"]), _fmt(c, "_pre"), t
-    )
+    m_br, m_rRh, m_bx, m_pre = (_m(c, k) for k in ("_br", "_rRh", "_bx", "_pre"))
+    zp, fmt = int(c["zp_pre"]), _fmt(c, "_pre")
+    out = gates.mshift_candidate(x["Wx"], x["Rh"], x["bx"], x["br"], x["r"], m_br, m_rRh, m_bx, m_pre, zp, fmt, t)
     return _renamed(out, "g")
 
 
@@ -177,25 +177,25 @@ def _mshift_hidden(c: Constants, t: Any, x: Columns) -> Columns:
 
 
 def _pot_gate(c: Constants, t: Any, x: Columns) -> Columns:
-    ops: Any = [_op(c, k) for k in ("Wx", "Rh", "pre")]
-    out = gates.pot_gate("z", x["Wx"], x["Rh"], x["bx"], x["br"], x["e_bx"], x["e_br"], *ops, t, _rs(c))
+    Wx, Rh, pre = (_op(c, k) for k in ("Wx", "Rh", "pre"))
+    out = gates.pot_gate("z", x["Wx"], x["Rh"], x["bx"], x["br"], x["e_bx"], x["e_br"], Wx, Rh, pre, t, _rs(c))
     return _renamed(out, "z")
 
 
 def _pot_reset_path(c: Constants, t: Any, x: Columns) -> Columns:
-    ops: Any = [_op(c, k) for k in ("Rh", "A", "r", "P")]
-    return gates.pot_reset_path(x["Rh"], x["br"], x["e_br"], x["r"], *ops, _rs(c))
+    Rh, A, r, P = (_op(c, k) for k in ("Rh", "A", "r", "P"))
+    return gates.pot_reset_path(x["Rh"], x["br"], x["e_br"], x["r"], Rh, A, r, P, _rs(c))
 
 
 def _pot_candidate(c: Constants, t: Any, x: Columns) -> Columns:
-    ops: Any = [_op(c, k) for k in ("Wx", "P", "pre")]
-    return _renamed(gates.pot_candidate(x["Wx"], x["P"], x["bx"], x["e_bx"], *ops, t, _rs(c)), "g")
+    Wx, P, pre = (_op(c, k) for k in ("Wx", "P", "pre"))
+    return _renamed(gates.pot_candidate(x["Wx"], x["P"], x["bx"], x["e_bx"], Wx, P, pre, t, _rs(c)), "g")
 
 
 def _pot_hidden(c: Constants, t: Any, x: Columns) -> Columns:
-    ops: Any = [_op(c, k) for k in ("z", "g", "h", "O", "N")]
-    one = hidden.pot_one(ops[0], _rs(c))
-    out = hidden.pot_hidden(x["z"], x["g"], x["h"], one, *ops, _rs(c))
+    z, g, h, old, new = (_op(c, k) for k in ("z", "g", "h", "O", "N"))
+    one = hidden.pot_one(z, _rs(c))
+    out = hidden.pot_hidden(x["z"], x["g"], x["h"], one, z, g, h, old, new, _rs(c))
     return {"one": np.full(x["z"].shape, int(one), np.int64)} | out
 
 

@@ -89,6 +89,11 @@ def _drop(name: str) -> Change:
     return lambda description, arrays: arrays.pop(name)
 
 
+def _fill(arrays: dict[str, np.ndarray], name: str, value: int) -> bool:
+    arrays[name][...] = value
+    return True
+
+
 def _long_input(description: dict[str, Any], arrays: dict[str, np.ndarray]) -> None:
     description["zp_x"] = 2**31 - 1
     arrays["W"] = np.tile(arrays["W"], (200, 1))
@@ -162,7 +167,7 @@ _POT: tuple[tuple[str, str, Change], ...] = (
     (
         "left-shift",
         "A left shift leaves int64.",
-        lambda d, a: (_put(_OP + "gate.g_pre/exponent", 30)(d, a), a["weight.bx.exponent"].fill(-15)),
+        lambda d, a: (_put(_OP + "gate.g_pre/exponent", 30)(d, a), _fill(a, "weight.bx.exponent", -15)),
     ),
     ("table-format", "A table for another gate.", _put("act_g/fmt_out", "uint8")),
     ("table-zero-point", "A table made for another zero point.", _put("act_z/zero_point_out", 9)),
@@ -173,9 +178,9 @@ _POT: tuple[tuple[str, str, Change], ...] = (
         "table-width",
         "A segment leaves int64.",
         lambda d, a: (
-            a["act_z.shifts"].fill(-31),
-            a["act_z.slopes"].fill(2**31 - 1),
-            a["act_z.intercepts"].fill(0),
+            _fill(a, "act_z.shifts", -31),
+            _fill(a, "act_z.slopes", 2**31 - 1),
+            _fill(a, "act_z.intercepts", 0),
             _put(_OP + "gate.z_pre/zero_point", -(2**31))(d, a),
             _put("act_z/zero_point_in", -(2**31))(d, a),
         ),

@@ -21,6 +21,7 @@ SIZES = {"cell": (2, 6, 3, 4), "sequence": (8, 2, 3, 4), "long": (100, 1, 3, 4),
 
 def cases() -> Plan:
     """Cells (two steps) and sequences of all datapaths, with every option."""
+    make: Callable[..., Params]
     for region in REGIONS:
         for bits in (8, 16):
             make = partial(sets.mshift, gate_bits=bits, region=region)

@@ -150,9 +150,9 @@ def _derive(s: int, limit: int, count: int, draw: Draw) -> dict[str, np.ndarray]
     wholes = np.concatenate([np.arange(0, 6), draw.integers(0, 2**22, count // 4), np.array([2**22, 2**23 - 1])])
     halves = ((wholes * 2 + 1).astype(np.float32) / np.float32(2)) * unit
     near = np.concatenate([np.nextafter(halves[:8], np.float32(0)), np.nextafter(halves[:8], np.float32(1e30))])
-    ends = np.float32([limit - 1, limit, limit + 1, limit * 2.0, 2.0**31, 2.0**32]) * unit
+    ends = np.array([limit - 1, limit, limit + 1, limit * 2.0, 2.0**31, 2.0**32], np.float32) * unit
     ratios = np.concatenate([halves, near, ends, draw.reals(-s - 4, 31 - s, count, signed=False)]).astype(np.float32)
-    special = np.float32([2.0**-149, 2.0**-126, 1e-40, 3.0e38, 1.0, 2.0**127])
+    special = np.array([2.0**-149, 2.0**-126, 1e-40, 3.0e38, 1.0, 2.0**127], np.float32)
     first = np.concatenate([ratios, special, special, draw.reals(-20, 5, count, signed=False)])
     second = np.concatenate(
         [np.ones(len(ratios), np.float32), special[::-1], np.ones(6, np.float32), draw.reals(-20, 5, count, signed=False)]

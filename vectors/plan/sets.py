@@ -44,13 +44,13 @@ def mshift(
     gates = [f32(s / (257 if gate_bits == 16 else 1)) for s in (1 / 16, 1 / 18, 1 / 32)]
     zp = 0 if gate_bits == 16 else region_zero_point(INT8, region)
     shifts = {"shift": 15, "shift_bias": 15} if presets == "document" else {}
-    multipliers = derive_mshifts(*scales, *gates, **shifts)  # type: ignore[arg-type]
+    multipliers: dict[str, Any] = {**derive_mshifts(*scales, *gates, **shifts)}  # type: ignore[arg-type]
     if kind == "loud":
         multipliers |= {"m_bx": MShift(2**31 - 1, 24), "m_br_z": MShift(2**31 - 1, 20), "m_br_g": MShift(2**31 - 1, 22)}
         multipliers |= {"m_Rh_z": MShift(2**31 - 1, 9), "m_rRh": MShift(2**24 - 1, 9)}
     bits = BIASES[kind]
-    names = ("s_w", "s_r", "s_x", "s_h", "s_bx", "s_br")
-    tables = {
+    known: dict[str, Any] = dict(zip(("s_w", "s_r", "s_x", "s_h", "s_bx", "s_br"), scales, strict=True))
+    tables: dict[str, Any] = {
         f"table_{k}": gate_table("tanh" if k == "g" else "sigmoid", s, zp, gate_bits) for k, s in zip(GATES, gates, strict=True)
     }
     return MShiftParams(
@@ -58,7 +58,7 @@ def mshift(
         R=draw.mixed(8, True, hidden * 3 * hidden).reshape(hidden, 3 * hidden),
         bx=draw.mixed(bits + 1, True, 3 * hidden),
         br=draw.mixed(bits + 1, True, 3 * hidden),
-        **dict(zip(names, scales, strict=True)),
+        **known,
         s_z=gates[0],
         s_r_gate=gates[1],
         s_g=gates[2],
@@ -77,7 +77,7 @@ def dynamic(draw: Draw, inputs: int, hidden: int, **options: Any) -> MShiftDynam
     """A set of datapath M with moving ranges; options are fields of MShiftDynamicParams."""
     gate_bits = options.get("gate_bits", 8)
     gates = [f32(s / (257 if gate_bits == 16 else 1)) for s in (1 / 16, 1 / 18, 1 / 32)]
-    tables = {
+    tables: dict[str, Any] = {
         f"table_{k}": gate_table("tanh" if k == "g" else "sigmoid", s, 0, gate_bits) for k, s in zip(GATES, gates, strict=True)
     }
 
@@ -153,7 +153,7 @@ def pot(
         else:
             fmt = IntFormat(bits, name not in UNSIGNED_OPERATORS)
             operators[name] = Operator(fmt, exponents[name], region_zero_point(fmt, region))
-    tables = {
+    tables: dict[str, Any] = {
         f"act_{k}": pot_table(
             "tanh" if k == "g" else "sigmoid", activation, operators[f"gate.{k}_pre"], operators[f"gate.{k}_out"]
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 import numpy as np
 
@@ -122,7 +123,7 @@ def _piecewise(function: str) -> Plan:
         e_in, e_out = bits - 4, bits - 1
         for region in ("inside", "low", "above"):
             zp_in, zp_out = region_zero_point(fmt_in, region) if region != "inside" else 0, 0 if region == "inside" else 3
-            arguments = dict(
+            arguments: dict[str, Any] = dict(
                 exponent_in=e_in, zero_point_in=zp_in, fmt_in=fmt_in, exponent_out=e_out, zero_point_out=zp_out, fmt_out=fmt_out
             )
             level = 1 if bits != 12 else 2
@@ -195,45 +196,35 @@ def _codes(table: Activation, count: int, draw: Draw) -> dict[str, np.ndarray]:
 
 
 def _shift_table() -> PiecewiseLinear:
-    thresholds = [-100, -60, -20, 0, 20, 60, 100, 128]
-    shifts = [-3, 0, 1, 5, 31, 40, 62, -8]
-    slopes = [3, -1, 7, 33, 2**31 - 1, -(2**31), 2**31 - 1, -900]
-    return PiecewiseLinear("tanh", thresholds, slopes, shifts, [2**31 - 1, -128, 4, -7, 90, -90, 0, 1000], INT8, INT8, 127)
+    thresholds = np.array([-100, -60, -20, 0, 20, 60, 100, 128])
+    shifts = np.array([-3, 0, 1, 5, 31, 40, 62, -8])
+    slopes = np.array([3, -1, 7, 33, 2**31 - 1, -(2**31), 2**31 - 1, -900])
+    intercepts = np.array([2**31 - 1, -128, 4, -7, 90, -90, 0, 1000])
+    return PiecewiseLinear("tanh", thresholds, slopes, shifts, intercepts, INT8, INT8, 127)
 
 
 def _step_table() -> PiecewiseLinear:
-    thresholds = [-90, -90, -64, -40, -40, -12, -3, 0, 3, 12, 40, 40, 41, 90, 127, 128]
+    thresholds = np.array([-90, -90, -64, -40, -40, -12, -3, 0, 3, 12, 40, 40, 41, 90, 127, 128])
     steps = np.arange(16)
     return PiecewiseLinear("sigmoid", thresholds, 3 + 5 * steps, 2 + steps % 5, 16 * steps - 20, INT8, UINT8, -200, 0)
 
 
 def _one_segment() -> PiecewiseLinear:
-    return PiecewiseLinear("tanh", [0], [5], [1], [-3], IntFormat(5, True), IntFormat(6, True), 40)
+    one = [np.array([v]) for v in (0, 5, 1, -3)]
+    return PiecewiseLinear("tanh", one[0], one[1], one[2], one[3], IntFormat(5, True), IntFormat(6, True), 40)
 
 
 def _shift_parabolas() -> PiecewiseQuadratic:
-    thresholds = [-100, -30, 0, 30, 100, 128]
-    c2, p = [1, -(2**31), 2**31 - 1, 37, -9, 2**31 - 1], [-4, 20, 24, 3, 0, 62]
-    c1, n = [-5, 2**20, -(2**19), 11, 70, 3], [-1, 16, 12, 5, 3, 40]
-    return PiecewiseQuadratic(
-        "tanh", thresholds, [-128, -64, 0, 0, 64, 100], c2, p, c1, n, [100, 3, 0, -3, 2**31 - 1, -(2**31)], INT8, INT8, 0
-    )
+    thresholds, origins = np.array([-100, -30, 0, 30, 100, 128]), np.array([-128, -64, 0, 0, 64, 100])
+    c2, p = np.array([1, -(2**31), 2**31 - 1, 37, -9, 2**31 - 1]), np.array([-4, 20, 24, 3, 0, 62])
+    c1, n = np.array([-5, 2**20, -(2**19), 11, 70, 3]), np.array([-1, 16, 12, 5, 3, 40])
+    c0 = np.array([100, 3, 0, -3, 2**31 - 1, -(2**31)])
+    return PiecewiseQuadratic("tanh", thresholds, origins, c2, p, c1, n, c0, INT8, INT8, 0)
 
 
 def _step_parabolas() -> PiecewiseQuadratic:
     steps = np.arange(32)
     thresholds = np.sort(np.concatenate([steps[:30] * 8 - 124, [12, 12]]))
-    return PiecewiseQuadratic(
-        "sigmoid",
-        thresholds,
-        thresholds - 3,
-        7 * (-1) ** steps * (steps + 1),
-        steps % 7,
-        5 + steps,
-        2 + steps % 4,
-        8 * steps,
-        INT8,
-        UINT8,
-        0,
-        0,
-    )
+    c2, c1, c0 = 7 * (-1) ** steps * (steps + 1), 5 + steps, 8 * steps
+    shifts = steps % 7, 2 + steps % 4
+    return PiecewiseQuadratic("sigmoid", thresholds, thresholds - 3, c2, shifts[0], c1, shifts[1], c0, INT8, UINT8, 0, 0)
