@@ -30,9 +30,8 @@ def check_dut(spec: str, vectors: Path | None, ids: tuple[str, ...], timeout: fl
     from verification.dut.device import resolve
     from verification.dut.examine import Outcome, check
 
-    cases, identity = Builtin() if vectors is None else _opened(vectors), {}
-    if vectors is not None:
-        identity = {"sha256": cases.sha256}  # type: ignore[attr-defined]
+    cases: Any = Builtin() if vectors is None else _opened(vectors)
+    identity = {} if vectors is None else {"sha256": cases.sha256}
     for id in ids:
         if id not in cases:
             raise ParameterError("--case", repr(id), "a case of the set")
@@ -91,10 +90,10 @@ def _show(outcomes: list[Any]) -> None:
         case = "" if not o.failed else o.case.id
         groups.setdefault((o.case.group, o.outcome, case), []).append(o)
     header = ("group", "outcome", "case", "cases", "numbers compared", "differ")
-    rows = [
-        (group, outcome, case, grouped(len(found)), grouped(sum(o.compared for o in found)), grouped(sum(o.mismatches for o in found)))
-        for (group, outcome, case), found in groups.items()
-    ]
+    rows = []
+    for key, found in groups.items():
+        numbers = len(found), sum(o.compared for o in found), sum(o.mismatches for o in found)
+        rows.append((*key, *map(grouped, numbers)))
     print_table(header, rows, left=3)
     reasons: dict[str, int] = {}
     for o in outcomes:

@@ -24,7 +24,18 @@ def simulate(constants: dict[str, int], values: list[int]) -> list[int]:
     words["SIGNED"] = f"1'b{constants['signed']}"
     parameters = [f"-Prtl_requantize.{name}={word}" for name, word in words.items()]
     with tempfile.TemporaryDirectory() as folder:
-        compile_ = ["iverilog", "-g2012", "-I", str(RTL), "-o", "design", "-s", "rtl_requantize", *parameters, *map(str, SOURCES)]
+        compile_ = [
+            "iverilog",
+            "-g2012",
+            "-I",
+            str(RTL),
+            "-o",
+            "design",
+            "-s",
+            "rtl_requantize",
+            *parameters,
+            *map(str, SOURCES),
+        ]
         Path(folder, "in.txt").write_text("".join(f"{v}\n" for v in values), encoding="ascii")
         for command in (compile_, ["vvp", "-n", "design"]):
             subprocess.run(command, cwd=folder, check=True, stdin=subprocess.DEVNULL)

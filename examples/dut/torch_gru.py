@@ -55,7 +55,9 @@ class TorchGru:
         h_new = (ties_up(S * c["M_one"], c["s_one"]) + c["zp"]).clamp(-128, 127)
         return {"n_acc": n_acc.int(), "n": n.int(), "S": S, "h_new": h_new.int()}
 
-    def sequence(self, params: Any, x: Any, h0: Any, *, mask: Any, zoneout: float, training: bool, reverse: bool) -> dict[str, Any]:
+    def sequence(
+        self, params: Any, x: Any, h0: Any, *, mask: Any, zoneout: float, training: bool, reverse: bool
+    ) -> dict[str, Any]:
         """[SPEC GM-1, GM-2, GM-3, S-2]"""
         p = params
         W, R, bx, br, codes = (torch.from_numpy(a.copy()).long() for a in (p.W, p.R, p.bx, p.br, x))

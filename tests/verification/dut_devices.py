@@ -9,8 +9,8 @@ import time
 import numpy as np
 
 from golden.sequence import forward
-from verification.dut.failure import NotSupported
 from vectors.steps import STEPS, run_step, to_bits
+from verification.dut.failure import NotSupported
 
 
 class Golden:
@@ -39,7 +39,8 @@ class Misbehaving:
     def step(self, name, constants, inputs, table):
         deeds = {
             1: self.crash, 2: self.hang, 3: self.narrow, 4: self.flat, 5: self.silent, 6: self.overrun, 7: self.scribble,
-            8: self.extra, 9: self.wrong, 10: self.fails, 11: self.refuses, 12: self.leaves, 13: self.strange, 14: self.declines,
+            8: self.extra, 9: self.wrong, 10: self.fails, 11: self.refuses, 12: self.leaves, 13: self.strange,
+            14: self.declines,
         }  # fmt: skip
         print("this goes to standard error and harms nothing")
         return deeds.get(constants["zp"], lambda c, i: {"q": right(c, i)})(constants, inputs)

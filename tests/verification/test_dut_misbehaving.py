@@ -1,4 +1,4 @@
-"""Devices that crash, hang, answer short, wrongly typed or outside their buffers: each is told, with its case, and the run goes on."""
+"""Devices that crash, hang, answer short, in the wrong type or outside their buffers: each is told, and the run goes on."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ from golden.spec.trace import DynamicState, Trace
 from verification.dut.capabilities import ANY, OUTPUT
 from verification.dut.failure import DeviceError, Failure, NotSupported
 from verification.dut.foreign import to_numpy
-from verification.dut.frames import PROTOCOL, Message
+from verification.dut.frames import PROTOCOL, Answer, Answered, Message
 from verification.dut.guarded import guard_inputs
 from verification.dut.request import state_arrays
 
@@ -71,28 +71,35 @@ def load(target: str) -> Any:
     return found() if inspect.isclass(found) else found
 
 
-def answer_with(device: Any, target: str) -> tuple[dict[str, Any], Callable[[Message], tuple[dict[str, Any], dict[str, np.ndarray]]]]:
+def answer_with(device: Any, target: str) -> tuple[dict[str, Any], Answer]:
     """(capabilities, answer) of a loaded device; answer(request) gives the header and the arrays of the answer."""
     step = getattr(device, "step", None)
     sequence = getattr(device, "sequence", None)
     if not callable(step) and not callable(sequence):
         if not callable(device):
-            raise DeviceError(f"py:{target} is a {type(device).__name__}, expected a callable, or an object with step or sequence")
+            raise DeviceError(
+                f"py:{target} is a {type(device).__name__}, expected a callable, or an object with step or sequence"
+            )
         sequence = device
     declared = getattr(device, "capabilities", None)
     declared = declared() if callable(declared) else declared
     if declared is None:
-        declared = {"steps": [ANY] if callable(step) else [], "datapaths": [ANY] if callable(sequence) else [], "options": [ANY]}
+        declared = {
+            "steps": [ANY] if callable(step) else [],
+            "datapaths": [ANY] if callable(sequence) else [],
+            "options": [ANY],
+        }
     capabilities = {"protocol": PROTOCOL, "name": target, **declared}
 
-    def answer(request: Message) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    def answer(request: Message) -> Answered:
         guarded = guard_inputs(request.arrays)
         arrays = {name: buffer.array for name, buffer in guarded.items()}
-        function = step if request.header["kind"] == "step" else sequence
+        is_step = request.header["kind"] == "step"
+        function = step if is_step else sequence
         if not callable(function):
             return {"status": "unsupported", "message": f"no {request.header['kind']}"}, {}
         try:
-            found = _step(function, request, arrays) if function is step else _sequence(function, request, arrays)
+            found = (_step if is_step else _sequence)(function, request, arrays)
         except NotSupported as error:
             return {"status": "unsupported", "message": str(error)}, {}
         for buffer in guarded.values():
@@ -120,7 +127,8 @@ def _sequence(function: Callable[..., Any], request: Message, arrays: dict[str, 
     parameters = {name.removeprefix("params."): arrays.pop(name) for name in list(arrays) if name.startswith("params.")}
     state = {name.removeprefix("state."): arrays.pop(name) for name in list(arrays) if name.startswith("state.")}
     params = from_plain(request.header["params"], parameters)
-    h0 = DynamicState(**{k: a if k == "h" else a.item() for k, a in state.items()}) if state else arrays.get("h0")
+    values: dict[str, Any] = {k: a if k == "h" else a.item() for k, a in state.items()}
+    h0 = DynamicState(**values) if values else arrays.get("h0")
     return function(params, arrays["x"], h0, mask=arrays.get("mask"), **request.header["options"])
 
 

@@ -1,10 +1,10 @@
 """Frames: how a request and its answer travel.  Byte by byte in docs/dut.md.
 
-    4 bytes  "QGRU"
-    4 bytes  length of the header, unsigned, little-endian
-    8 bytes  length of the data, unsigned, little-endian
-    the header, JSON in UTF-8, an object; its "arrays" lists name, dtype, shape and the offset into the data
-    the data, little-endian numbers in C order
+4 bytes  "QGRU"
+4 bytes  length of the header, unsigned, little-endian
+8 bytes  length of the data, unsigned, little-endian
+the header, JSON in UTF-8, an object; its "arrays" lists name, dtype, shape and the offset into the data
+the data, little-endian numbers in C order
 """
 
 from __future__ import annotations
@@ -41,6 +41,11 @@ class Message:
 
     header: dict[str, Any]
     arrays: dict[str, np.ndarray] = field(default_factory=dict)
+
+
+Answered = tuple[dict[str, Any], dict[str, np.ndarray]]
+"""The header and the arrays of an answer."""
+Answer = Callable[[Message], Answered]
 
 
 def pack(header: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> bytes:
@@ -95,12 +100,16 @@ def unpack(text: bytes, data: bytes | bytearray) -> Message:
 def _array(entry: Any, data: bytes | bytearray) -> tuple[str, np.ndarray]:
     if not isinstance(entry, dict) or not isinstance(entry.get("name"), str):
         raise Failure("protocol", "an array without a name")
-    name, dtype, shape, offset = (entry.get(key) for key in ("name", "dtype", "shape", "offset"))
+    name, dtype = entry["name"], entry.get("dtype")
+    shape: Any = entry.get("shape")
+    offset: Any = entry.get("offset")
     if dtype not in list(READABLE):
         raise Failure("dtype", f"array {name} is of type {dtype!r}, expected one of {', '.join(DTYPES)}")
     sizes = [*shape, offset] if isinstance(shape, list) else [None]
     if any(type(n) is not int or not 0 <= n <= MAX_DATA for n in sizes) or len(sizes) > MAX_AXES + 1:
-        raise Failure("protocol", f"array {name} has the shape {shape!r} at {offset!r}, expected at most four lengths and an offset")
+        raise Failure(
+            "protocol", f"array {name} has the shape {shape!r} at {offset!r}, expected four lengths at most and a place"
+        )
     count = 1
     for n in shape:
         count *= n
@@ -108,7 +117,7 @@ def _array(entry: Any, data: bytes | bytearray) -> tuple[str, np.ndarray]:
     if offset + size > len(data):
         raise Failure("short", f"array {name} has {max(0, len(data) - offset)} bytes, expected {size} for {dtype} {shape}")
     flat = np.frombuffer(bytes(data[offset : offset + size]), READABLE[dtype])
-    return str(name), flat.astype(dtype).reshape(shape)
+    return name, flat.astype(dtype).reshape(shape)
 
 
 def read(get: Callable[[int], bytes]) -> Message | None:

@@ -47,7 +47,9 @@ class Guarded:
             wrong = np.flatnonzero(guard != GUARD_BYTE)
             if wrong.size:
                 first = int(wrong[0])
-                raise Failure("overrun", f"{self.name}: {wrong.size} bytes written {side} its buffer, the nearest {first + 1} away")
+                raise Failure(
+                    "overrun", f"{self.name}: {wrong.size} bytes written {side} its buffer, the nearest {first + 1} away"
+                )
         if self._content is not None and self._inner.tobytes() != self._content:
             raise Failure("overrun", f"{self.name}: an input was written to")
 

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import ctypes
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from ctypes import c_char_p, c_double, c_int32, c_int64, c_size_t, c_uint32, c_void_p
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from verification.dut.failure import DeviceError
-from verification.dut.frames import MAX_AXES, Message
+from verification.dut.frames import MAX_AXES, Answer, Answered, Message
 from verification.dut.guarded import Guarded, guard_inputs
 
 VERSION = 1
@@ -74,10 +72,10 @@ def capabilities_of(library: ctypes.CDLL, path: str) -> dict[str, Any]:
         raise DeviceError(f"so:{path}: its capabilities are no JSON ({error}), expected an object") from None
 
 
-def answer_with(library: ctypes.CDLL, path: str) -> tuple[dict[str, Any], Callable[[Message], tuple[dict[str, Any], dict[str, np.ndarray]]]]:
+def answer_with(library: ctypes.CDLL, path: str) -> tuple[dict[str, Any], Answer]:
     """(capabilities, answer) of a loaded library."""
 
-    def answer(request: Message) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    def answer(request: Message) -> Answered:
         name = f"qgru_dut_{request.header['kind']}"
         if not hasattr(library, name):
             return {"status": "unsupported", "message": f"no function {name}"}, {}
@@ -86,7 +84,7 @@ def answer_with(library: ctypes.CDLL, path: str) -> tuple[dict[str, Any], Callab
     return capabilities_of(library, path), answer
 
 
-def _call(function: Any, request: Message) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+def _call(function: Any, request: Message) -> Answered:
     """Call a function of the ABI; the arrays that it did not touch at all are left out.
 
     Raises Failure when a guard word or an input was written
@@ -97,7 +95,15 @@ def _call(function: Any, request: Message) -> tuple[dict[str, Any], dict[str, np
     given, given_count = _arrays(inputs)
     asked, asked_count = _arrays(outputs)
     function.restype = c_int32
-    function.argtypes = [ctypes.POINTER(Config), c_int64, ctypes.POINTER(Array), c_int64, ctypes.POINTER(Array), c_char_p, c_size_t]
+    function.argtypes = [
+        ctypes.POINTER(Config),
+        c_int64,
+        ctypes.POINTER(Array),
+        c_int64,
+        ctypes.POINTER(Array),
+        c_char_p,
+        c_size_t,
+    ]
     config = _config(request.header)
     status = int(function(ctypes.byref(config), given_count, given, asked_count, asked, message, MESSAGE))
     for buffer in (*outputs.values(), *inputs.values()):

@@ -90,7 +90,9 @@ class Process:
                     if not wanted and len(buffer) >= frames.PREFIX.size:
                         wanted = frames.PREFIX.size + sum(frames.lengths(bytes(buffer[: frames.PREFIX.size])))
                     elif not wanted and not frames.MAGIC.startswith(bytes(buffer[:4])):
-                        raise Failure("protocol", self._said(f"the answer starts with {bytes(buffer)!r}, expected {frames.MAGIC!r}"))
+                        raise Failure(
+                            "protocol", self._said(f"the answer starts with {bytes(buffer)!r}, expected {frames.MAGIC!r}")
+                        )
         return buffer + (self._read_now() or b"")
 
     def _read_now(self) -> bytes | None:
@@ -112,7 +114,9 @@ class Process:
             return Failure("crash", self._said(f"ended with exit status {status}"))
         if got:
             return Failure("short", self._said(f"the answer ends after {got} bytes, expected {wanted or 'at least 16'}"))
-        return Failure("crash", self._said("closed its output without an answer" + ("" if status is None else ", exit status 0")))
+        return Failure(
+            "crash", self._said("closed its output without an answer" + ("" if status is None else ", exit status 0"))
+        )
 
     def _said(self, sentence: str) -> str:
         """The sentence, with the end of what the process said on standard error."""

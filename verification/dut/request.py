@@ -131,13 +131,17 @@ def _sequence(case: Case, capabilities: Capabilities) -> Request:
     if case.mask is not None:
         arrays["mask"] = case.mask
     fields = trace_fields(params.datapath, training=case.training, zoneout="zoneout" in needs)
-    offered = [(f.name, f.dtype, field_shape(f.axes, steps=steps, batch=batch, inputs=inputs, hidden=sizes["H"])) for f in fields]
+    offered = [
+        (f.name, f.dtype, field_shape(f.axes, steps=steps, batch=batch, inputs=inputs, hidden=sizes["H"])) for f in fields
+    ]
     offered.append((OUTPUT, "int32", (steps, batch, sizes["H"])))
     if case.trace.state is not None:
         offered += [(f"state.{k}", a.dtype.name, a.shape) for k, a in state_arrays(case.trace.state).items()]
     promised = capabilities.promised("sequence", params.datapath)
     outputs = tuple(
-        Wanted(name, dtype, shape, promised is not None) for name, dtype, shape in offered if promised is None or name in promised
+        Wanted(name, dtype, shape, promised is not None)
+        for name, dtype, shape in offered
+        if promised is None or name in promised
     )
     options = {"zoneout": case.zoneout, "training": case.training, "reverse": case.reverse}
     header, arrays = _with_params(*to_plain(params), arrays, options)
@@ -162,7 +166,10 @@ def _refusal(case: ErrorCase, datapath: str) -> Request | str:
 
 
 def _with_params(
-    description: Mapping[str, Any], parameters: Mapping[str, np.ndarray], arrays: Mapping[str, np.ndarray], options: dict[str, Any]
+    description: Mapping[str, Any],
+    parameters: Mapping[str, np.ndarray],
+    arrays: Mapping[str, np.ndarray],
+    options: dict[str, Any],
 ) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     constants = {**dict(numbers(description)), **{k: float(v) if k == "zoneout" else int(v) for k, v in options.items()}}
     named = {f"params.{name}": np.asarray(array) for name, array in parameters.items()}

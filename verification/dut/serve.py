@@ -19,9 +19,7 @@ import numpy as np
 from golden.spec.errors import QgruError
 from verification.dut import frames
 from verification.dut.failure import DeviceError, Failure
-from verification.dut.frames import PROTOCOL, Message
-
-Answer = Callable[[Message], tuple[dict[str, Any], dict[str, np.ndarray]]]
+from verification.dut.frames import PROTOCOL, Answer, Answered
 
 
 def device(spec: str) -> tuple[dict[str, Any], Answer]:
@@ -41,7 +39,7 @@ def device(spec: str) -> tuple[dict[str, Any], Answer]:
     raise DeviceError(f"device is {spec!r}, expected py:module:callable or so:./lib.so")
 
 
-def reply(answer: Answer, request: Message) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+def reply(answer: Answer, request: frames.Message) -> Answered:
     """The header and the arrays of the answer to a step or a sequence; nothing is raised."""
     try:
         return answer(request)

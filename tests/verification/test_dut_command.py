@@ -1,0 +1,73 @@
+"""qgru check --dut: exit codes, the table, JSON, the replay command."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from qgru.cli import main
+from tests.verification.dut_cases import DEVICES, requantize, run_case
+from vectors.writer import write_set
+
+SPEC = f"py:{DEVICES}:Misbehaving"
+
+
+@pytest.fixture
+def folder(tmp_path):
+    write_set(
+        tmp_path / "set", [requantize("right"), requantize("crash", 1), requantize("wrong", 9), run_case()], seed=0, version="0"
+    )
+    return str(tmp_path / "set")
+
+
+def test_failures_are_a_mismatch_and_the_rest_is_run(folder, capsys):
+    assert main(["check", "--dut", SPEC, folder]) == 1
+    printed = capsys.readouterr()
+    rows = [line.split() for line in printed.out.splitlines()]
+    assert ["requantize", "equal", "1", "5", "0"] in rows
+    assert ["requantize", "crash", "crash", "1", "0", "0"] in rows
+    assert ["requantize", "differs", "wrong", "1", "5", "1"] in rows
+    assert "not run, 1 cases: the datapath mshift is not declared" in printed.out
+    assert printed.out.splitlines()[-1] == "10 numbers compared, 1 mismatches; 1 cases equal, 2 failed, 1 not run"
+    assert f"  replay: qgru check --dut {SPEC} {folder} --case wrong" in printed.err
+    assert "FAILED misbehaving, case crash\n  crash: killed by SIGSEGV" in printed.err
+
+
+def test_what_was_not_run_fails_when_asked(folder, capsys):
+    assert main(["check", "--dut", SPEC, folder, "--case", "right", "--case", "m"]) == 0
+    assert main(["check", "--dut", SPEC, folder, "--case", "right", "--case", "m", "--strict"]) == 1
+    capsys.readouterr()
+
+
+def test_json(folder, capsys):
+    assert main(["check", "--dut", SPEC, folder, "--json"]) == 1
+    found = json.loads(capsys.readouterr().out)
+    assert (found["equal"], found["passed"], found["failed"], found["not_run"]) == (False, 1, 2, 1)
+    assert [(c["case"], c["outcome"], c["fields"]) for c in found["cases"]] == [
+        ("right", "equal", ["q"]), ("crash", "crash", []), ("wrong", "differs", ["q"]), ("m", "not run", [])
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["check"], "Missing argument 'VECTORS'"),
+        (["check", "--dut", "nothing"], "qgru: --dut is 'nothing', expected py:module:callable"),
+        (["check", "--dut", SPEC, "--case", "nothing"], "--case is 'nothing', expected a case of the set"),
+        (["check", "--dut", SPEC, "--timeout", "0", "--case", "derive"], "expected"),
+    ],
+)
+def test_bad_arguments(arguments, sentence, capsys):
+    assert main(arguments) == 2
+    assert sentence in capsys.readouterr().err
+
+
+def test_nothing_that_runs_is_refused(folder, capsys):
+    assert main(["check", "--dut", SPEC, folder, "--case", "m"]) == 2
+    assert "ran none of the 1 cases (the datapath mshift is not declared), expected at least one" in capsys.readouterr().err
+
+
+def test_the_built_in_set(capsys):
+    assert main(["check", "--dut", f"py:{DEVICES}:Golden", "--case", "sequence-pot-mask"]) == 0
+    assert "1 cases equal, 0 failed, 0 not run" in capsys.readouterr().out
