@@ -52,9 +52,9 @@ def seal(manifest: dict[str, Any]) -> bytes:
 
 
 def identity(manifest: Mapping[str, Any]) -> str:
-    """SHA-256 of what a set holds, whatever its file format and however a library packs: all but file, files and hash."""
+    """SHA-256 of what a set holds, whatever its file format, its generator's version and the way a library packs."""
     cases = [{key: value for key, value in case.items() if key != "file"} for case in manifest["cases"]]
-    kept = {k: v for k, v in manifest.items() if k not in ("files", "sha256", "format", "cases")}
+    kept = {k: v for k, v in manifest.items() if k not in ("files", "sha256", "format", "generator", "cases")}
     return hashlib.sha256(dumps({**kept, "cases": cases})).hexdigest()
 
 

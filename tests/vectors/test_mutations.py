@@ -11,6 +11,7 @@ import json
 import os
 import random
 import shutil
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +19,11 @@ import pytest
 
 from golden.spec.errors import QgruError
 from tests.vectors.damage import members, zipped
-from tests.vectors.examples import FLAGS, cases
-from vectors.manifest import seal
+from tests.vectors.examples import FLAGS
+from tests.vectors.kinds import every_kind
+from vectors.manifest import FORMATS, seal
 from vectors.reader import open_set
-from vectors.writer import write_set
+from vectors.writer import export_set, write_set
 
 COUNT = int(os.environ.get("QGRU_MUTATIONS", "1000"))
 PARTS = 10
@@ -34,11 +36,27 @@ VALUES: list[Any] = [
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory):
-    path = tmp_path_factory.mktemp("sets") / "set"
-    chosen = {case.id: case for case in cases()}
-    small = [chosen[id] for id in ("mshift-training", "pot-zoneout", "dynamic-continued")]
-    write_set(path, small, seed=7, version="1.0", flags=FLAGS)
-    return path
+    """Format -> folder of a set with a case of every kind."""
+    base = tmp_path_factory.mktemp("sets")
+    kept = ("mshift-training", "dynamic-continued", "requantize", "direct-sigmoid", "piecewise", "error-pot", "chain-small")
+    small = [case for case in every_kind() if case.id.startswith(kept)]
+    write_set(base / "npz", small, seed=7, version="1.0", flags=FLAGS)
+    for form in FORMATS[1:]:
+        export_set(open_set(base / "npz"), base / form, form)
+    return {form: base / form for form in FORMATS}
+
+
+OPENED: list[str] = []
+WATCHING = [False]
+
+
+def watch(event: str, arguments: tuple[Any, ...]) -> None:
+    """Keep the name of everything that is opened while a set is read."""
+    if WATCHING[0] and event == "open":
+        OPENED.append(str(arguments[0]))
+
+
+sys.addaudithook(watch)
 
 
 def places(value: Any, found: list[tuple[Any, Any]]) -> list[tuple[Any, Any]]:
@@ -55,7 +73,8 @@ def mutate_value(rng: random.Random, manifest: dict[str, Any]) -> None:
     root = manifest
     if rng.random() < 0.6:
         root = rng.choice(manifest["cases"])
-        root = root[rng.choice(["params", "params", "params", "arrays", "options", "profile"])]
+        inner = [key for key in ("params", "arrays", "options", "profile", "constants", "table", "error") if key in root]
+        root = root[rng.choice([*inner, *(["params"] * 2 if "params" in root else [])])] or manifest
     known = places(root, [])
     container, key = rng.choice(known)
     kind = rng.randrange(6)
@@ -98,7 +117,7 @@ def mutate(rng: random.Random, folder: Path) -> bool:
     """Spoil one file, three times in four with hashes that fit again; whether bytes changed under an old hash."""
     text = (folder / "manifest.json").read_bytes()
     manifest = json.loads(text)
-    file = rng.choice(manifest["cases"])["file"]
+    file = rng.choice(sorted(manifest["files"]))
     data = (folder / file).read_bytes()
     kind = rng.randrange(8)
     if kind < 3:
@@ -110,7 +129,7 @@ def mutate(rng: random.Random, folder: Path) -> bool:
     elif kind == 3:
         text = mutate_bytes(rng, text)
     else:
-        if kind == 7:
+        if kind == 7 and file.endswith(".npz"):
             entries = members(data)
             at = rng.randrange(len(entries))
             entries[at] = (entries[at][0], mutate_bytes(rng, entries[at][1]))
@@ -126,17 +145,25 @@ def mutate(rng: random.Random, folder: Path) -> bool:
     return kind in (3, 4) and before != (text, data)
 
 
+def known(name: str) -> bool:
+    """Whether a file belongs to the program itself: its modules and its own data."""
+    return name.endswith((".py", ".pyc", ".so", "notes.json", "manifest.schema.json"))
+
+
 @pytest.mark.parametrize("part", range(PARTS))
 def test_a_mutation_is_refused_or_changes_nothing_that_matters(whole, tmp_path, part):
     rng = random.Random(f"mutations {part}")
     folder = tmp_path / "set"
+    form = FORMATS[part % len(FORMATS)]
     refused = 0
     for number in range(max(1, COUNT // PARTS)):
-        shutil.copytree(whole, folder)
+        shutil.copytree(whole[form], folder)
         unsealed = mutate(rng, folder)
         try:
-            for case in open_set(folder).values():
-                assert case.trace.codes > 0
+            OPENED.clear()
+            WATCHING[0] = True
+            for case in open_set(folder, form).values():
+                assert case.id
             assert not unsealed, (part, number)
         except QgruError as error:
             refused += 1
@@ -153,5 +180,9 @@ def test_a_mutation_is_refused_or_changes_nothing_that_matters(whole, tmp_path, 
             OSError,
         ) as error:
             raise AssertionError(f"part {part}, mutation {number}: {type(error).__name__}: {error}") from error
+        finally:
+            WATCHING[0] = False
+        outside = [name for name in OPENED if name.startswith("/") and not name.startswith(str(folder)) and not known(name)]
+        assert outside == [], (part, number)
         shutil.rmtree(folder)
     assert refused > 0

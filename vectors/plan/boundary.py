@@ -118,8 +118,8 @@ def _quantize(fmt: IntFormat, zp: int, count: int, draw: Draw) -> dict[str, np.n
         offset = np.concatenate([np.full(len(codes), 0.5), np.zeros(4)])[: len(codes)]
         v = ((codes - zp + offset).astype(F32) * scale).astype(F32)
         pairs.append((v, np.full(len(v), scale)))
-    near: np.ndarray = ((np.arange(-4, 5) + 0.5 - (zp % 2)) * 2.0**-7).astype(F32)
-    near = np.concatenate([near, np.nextafter(near, F32(9)), np.nextafter(near, F32(-9))])
+    halves: np.ndarray = ((np.arange(-4, 5) + 0.5 - (zp % 2)) * 2.0**-7).astype(F32)
+    near = np.concatenate([halves, np.nextafter(halves, F32(9)), np.nextafter(halves, F32(-9))])
     pairs.append((near, np.full(len(near), SCALES[0])))
     pairs.append((SPECIAL, np.full(len(SPECIAL), F32(0.5))))
     pairs.append((SPECIAL[5:], np.full(len(SPECIAL) - 5, F32(2.0**-149))))
