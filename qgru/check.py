@@ -36,6 +36,7 @@ def command(
     from cuda_impl.launch import target as resolve
     from golden.spec.errors import ParameterError
     from vectors.reader import open_set
+    from verification.diagnosis import report_lines
     from verification.report import report
     from verification.run import check_case
 
@@ -60,11 +61,12 @@ def command(
                     "equal": result.equal,
                 }
             )
-            for name, comparison in (("golden", result.golden), ("twin", result.twin)):
+            for name, comparison, trace in zip(("golden", "twin"), (result.golden, result.twin), result.traces):
                 if not comparison.equal:
                     replay = f"qgru check {vectors} --case {id} --device {device}"
-                    names = (name, "vectors")
-                    reports.append(report(comparison, result.case.params, result.case.trace, names=names, replay=replay))
+                    names, c = (name, "vectors"), result.case
+                    found = report_lines(c.params, c.x, c.h0, c.options, expected=c.trace, got=trace)
+                    reports.append(report(comparison, c.params, c.trace, names=names, replay=replay, diagnosis=found))
             advance(1)
     compared, wrong = sum(r["compared"] for r in rows), sum(r["golden"] + r["twin"] for r in rows)
     equal = all(r["equal"] for r in rows)

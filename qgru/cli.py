@@ -17,6 +17,7 @@ from qgru.run import guarded
 COMMANDS: dict[str, str] = {
     "verify": "Quantize a model, run golden, the twin and the judge, and compare every intermediate.",
     "check": "Check a folder of vectors, or an implementation's outputs, against the specification.",
+    "diagnose": "Name the deviation from the clauses that explains an implementation's outputs.",
     "vectors": "Make, check, show, convert and stream test vectors.",
 }
 """Name -> the line that `qgru --help` shows, so that the help imports no subcommand."""

@@ -160,13 +160,17 @@ def _mismatch(outcome: Outcome, target: Path, device: str, seed: int) -> None:
     from golden.spec.errors import QgruError
     from vectors.case import case_from_trace
     from vectors.writer import write_set
+    from verification.diagnosis import report_lines
     from verification.report import report
 
     assert outcome.failed is not None
     result, x, h0 = outcome.failed
     folder = target.with_name(target.name + "-mismatch")
     replay = f"qgru check {folder} --device {device}"
-    click.echo(report(result.comparison, result.params, result.trace, names=("twin", "golden"), replay=replay), err=True)
+    reverse = {"reverse": result.trace.reverse}
+    found = report_lines(result.params, x, h0, reverse, expected=result.trace, got=result.twin)
+    names = ("twin", "golden")
+    click.echo(report(result.comparison, result.params, result.trace, names=names, replay=replay, diagnosis=found), err=True)
     trace, d = result.trace, result.comparison.first
     if result.datapath != "mshift-dynamic" and d is not None and d.n is not None:
         x = np.ascontiguousarray(x[:, d.n : d.n + 1])

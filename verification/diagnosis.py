@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from golden.spec.errors import QgruError
 from golden.spec.params import Params
 from golden.spec.trace import Trace
 from verification.deviations.catalogue import of_datapath
@@ -22,6 +23,7 @@ from verification.diagnosis_pairs import pairs
 from verification.diagnosis_synthesis import Discriminating, discriminate
 
 SECONDS = 20.0
+REPORT_SECONDS = 5.0
 COMPARED_AT_MOST = 8  # explanations that one vector is to tell apart
 SHOWN = 12
 
@@ -90,6 +92,8 @@ class Diagnosis:
             lines.append(
                 f"none: no deviation of the catalogue explains the {self.differing} differing codes ({tried} tried{until})"
             )
+        elif not self.complete:
+            lines.append(f"{self.pairs_tried} pairs were tried, not all, for the time ran out: another one may explain it too")
         if self.verdict == "several":
             lines.insert(0, f"several: {len(self.explanations)} explanations, the run does not tell them apart")
         if self.roots:
@@ -192,3 +196,26 @@ def _explanation(found: tuple[Deviation, ...], params: Params, differing: int, c
 def lines(diagnosis: Diagnosis) -> list[str]:
     """The lines of a mismatch report."""
     return [f"  diagnosis: {line}" if i == 0 else f"    {line}" for i, line in enumerate(diagnosis.text().splitlines())]
+
+
+def report_lines(
+    params: Params,
+    x: Any,
+    h0: Any,
+    options: Mapping[str, Any],
+    *,
+    expected: Trace,
+    got: Trace | Mapping[str, Any],
+    seconds: float = REPORT_SECONDS,
+) -> list[str]:
+    """The diagnosis for a mismatch report; nothing where there is none to make: no h, other shapes, no code that differs.
+
+    params ... got  as in diagnose; arrays that are no field of such a run are left out
+    seconds         after which no further pair, or problem, is tried
+    """
+    fields = {name: array for name, array in got.items() if name in expected}
+    try:
+        found = diagnose(params, x, h0, options, expected=expected, got=fields, seconds=seconds)
+    except QgruError:
+        return []
+    return [] if found.verdict == "equal" else lines(found)

@@ -69,19 +69,21 @@ def discriminate(run: Run, explanations: list[Deviations], seconds: float, seed:
     seconds       after which the best one found so far is taken
     """
     deadline = time.monotonic() + seconds
-    best: tuple[int, int, Problem] | None = None
+    best: tuple[tuple[bool, int, int], Problem] | None = None
     for problem in _problems(run, np.random.default_rng(seed)):
         one = _narrowed(problem, explanations)
         if one is not None:
-            groups, problem = one
-            size = problem.x.shape[0] * problem.x.shape[1]
-            if groups > 1 and (best is None or (-groups, size) < best[:2]):
-                best = (-groups, size, problem)
-        if (best is not None and -best[0] == len(explanations)) or time.monotonic() > deadline:
+            by_states, count, problem = one
+            key = (not by_states, -count, problem.x.shape[0] * problem.x.shape[1])
+            if count > 1 and (best is None or key < best[0]):
+                best = (key, problem)
+        if (best is not None and best[0][:2] == (False, -len(explanations))) or time.monotonic() > deadline:
             break
     if best is None:
         return None
-    problem = _plainer(best[2], explanations, -best[0], deadline)
+    (by_stages, count, _), problem = best
+    if not by_stages:
+        problem = _plainer(problem, explanations, -count, deadline)
     runs = [_trace(problem, ds) for ds in explanations]
     by = "h" if len({t["h"].tobytes() for t in runs if t}) > 1 else _first_stage([t for t in runs if t])
     groups: dict[bytes, tuple[list[str], np.ndarray]] = {}
@@ -145,23 +147,27 @@ def _keys(problem: Problem, explanations: list[Deviations]) -> list[Trace | None
 
 
 def _count(problem: Problem, explanations: list[Deviations]) -> int:
-    """How many groups the states make, or, where they make one, the whole traces: half counts below any two."""
+    """How many groups the states make."""
     traces = _keys(problem, explanations)
     return len({b"" if t is None else t["h"].tobytes() for t in traces})
 
 
-def _narrowed(problem: Problem, explanations: list[Deviations]) -> tuple[int, Problem] | None:
-    """The fewest rows of a problem that make as many groups as all of them, at most three."""
+def _narrowed(problem: Problem, explanations: list[Deviations]) -> tuple[bool, int, Problem] | None:
+    """(whether the states differ, groups, the fewest rows of the problem that make them, at most three).
+
+    Where the states are all alike, the groups are those of the stage that makes the most. None where an explanation refuses.
+    """
     traces = [t for t in _keys(problem, explanations) if t is not None]
     if len(traces) < len(explanations):
         return None
     batch = problem.x.shape[1]
     whole = len({t["h"].tobytes() for t in traces})
     if whole == 1:
-        stages = max(len({t[name].tobytes() for t in traces}) for name in traces[0])
-        return (stages, _rows(problem, [0])) if stages > 1 and batch == 1 else None
+        small = problem if problem.params.datapath == "mshift-dynamic" else _rows(problem, [0])
+        again = [t for t in _keys(small, explanations) if t is not None]
+        return False, max(len({t[name].tobytes() for t in again}) for name in traces[0]), small
     if batch == 1 or problem.params.datapath == "mshift-dynamic":
-        return whole, problem
+        return True, whole, problem
     keys = [[t["h"][:, n].tobytes() for n in range(batch)] for t in traces]
     chosen: list[int] = []
     reached = 1
@@ -173,7 +179,7 @@ def _narrowed(problem: Problem, explanations: list[Deviations]) -> tuple[int, Pr
         chosen.append(row)
         reached = scores[row]
     small = _rows(problem, sorted(chosen))
-    return _count(small, explanations), small
+    return True, _count(small, explanations), small
 
 
 def _rows(problem: Problem, rows: list[int]) -> Problem:
@@ -196,7 +202,7 @@ def _plainer(problem: Problem, explanations: list[Deviations], groups: int, dead
             if changed[index] == 0 or not _allowed(problem, name):
                 continue
             changed[index] = 0
-            candidate = replace(problem, **{name: changed})
+            candidate = replace(problem, x=changed) if name == "x" else replace(problem, h0=changed)
             if _count(candidate, explanations) >= groups:
                 problem = candidate
     return problem

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -50,13 +51,22 @@ _SHIFTED: dict[str, tuple[str, str, str | None, str]] = {
 }
 
 
-def report(comparison: Comparison, params: Params, expected: Trace, *, names: tuple[str, str], replay: str) -> str:
+def report(
+    comparison: Comparison,
+    params: Params,
+    expected: Trace,
+    *,
+    names: tuple[str, str],
+    replay: str,
+    diagnosis: Sequence[str] = (),
+) -> str:
     """The mismatch report of a comparison that is not equal.
 
     params    the parameter set of the run
     expected  the trace that the comparison took as right
     names     of the two implementations, the one under test first
     replay    a command that shows the mismatch again
+    diagnosis lines of verification.diagnosis.report_lines, or none
     Returns   a few lines of text, without a trailing newline
     """
     lines = [f"  {sentence}" for sentence in comparison.problems]
@@ -69,6 +79,7 @@ def report(comparison: Comparison, params: Params, expected: Trace, *, names: tu
         )
         counts = [f"{name} {differing}" for name, (_, differing) in comparison.stages.items() if differing]
         lines.append("  by stage: " + ", ".join(counts))
+    lines += diagnosis
     lines.append(f"  replay: {replay}")
     return "\n".join([f"MISMATCH {names[0]} against {names[1]}, datapath {expected.datapath}", *lines])
 

@@ -111,11 +111,15 @@ def _state_problems(got: DynamicState | None, expected: DynamicState | None) -> 
 
 @dataclass(frozen=True)
 class CaseResult:
-    """A case of a vector set, replayed: golden against the recorded trace, the twin against it, and both joined."""
+    """A case of a vector set, replayed: golden against the recorded trace, the twin against it, and both joined.
+
+    traces  golden's and the twin's
+    """
 
     case: Case = field(repr=False)
     golden: Comparison
     twin: Comparison
+    traces: tuple[Trace, Trace] = field(repr=False)
 
     @property
     def compared(self) -> int:
@@ -144,7 +148,8 @@ def check_case(case: object, device: str = "auto") -> CaseResult:
         raise ParameterError(f"case {getattr(case, 'id', case)!r}", f"a {type(case).__name__}", "a sequence case")
     golden = golden_forward(case.params, case.x, case.h0, **case.options)
     twin = twin_forward(case.params, case.x, case.h0, device=device, **case.options)
-    return CaseResult(case, *(with_state(compare(t, case.trace, case.params), t, case.trace) for t in (golden, twin)))
+    by_golden, by_twin = (with_state(compare(t, case.trace, case.params), t, case.trace) for t in (golden, twin))
+    return CaseResult(case, by_golden, by_twin, (golden, twin))
 
 
 def check_set(path: str | os.PathLike[str], device: str = "auto", ids: tuple[str, ...] = ()) -> Iterator[CaseResult]:

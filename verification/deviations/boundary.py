@@ -19,6 +19,7 @@ PLACES = [
     Place("R", "the quantize of R", fields(dynamic=("R",))),
     Place("h0", "the quantize of h0", fields(dynamic=("h0",))),
 ]
+MOVED = [PLACES[0], PLACES[3]]  # the weights have no zero point
 _ALL = [join(PLACES, "", "every quantize"), *PLACES]
 BIASES = [Place("", "the quantize of the biases", fields(dynamic=("bx", "br")))]
 
@@ -59,7 +60,12 @@ def bias_by_reciprocal(b: float, scale: float, fmt: IntFormat) -> int:
 
 DEVIATIONS: list[Deviation] = [
     *spread(
-        "quantize-zero-point-after", FAMILY, ("Q-1",), "adds the zero point after rounding", {"to_code": zero_point_after}, _ALL
+        "quantize-zero-point-after",
+        FAMILY,
+        ("Q-1",),
+        "adds the zero point after rounding",
+        {"to_code": zero_point_after},
+        [join(MOVED, "", "every quantize with a zero point"), *MOVED],
     ),
     *spread("quantize-ties-away", FAMILY, ("Q-1",), "rounds ties away instead of to even", {"nearest": away}, _ALL),
     *spread("quantize-ties-up", FAMILY, ("Q-1",), "rounds ties up instead of to even", {"nearest": half_up}, _ALL),

@@ -49,9 +49,10 @@ class Deviation:
 
 def right_rounding(params: Params) -> str:
     """What the shifts of a parameter set do with ties."""
-    if params.datapath != "pot":
+    p: Any = params
+    if p.datapath != "pot":
         return "ties up"
-    return params.rounding.value.replace("_", " ")
+    return p.rounding.value.replace("_", " ")
 
 
 def steps_of(deviations: tuple[Deviation, ...], datapath: str, name: str) -> Steps:

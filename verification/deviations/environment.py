@@ -108,18 +108,19 @@ class Environment(Mapping[str, Array]):
     """
 
     def __init__(self, run: Run, states: Array, block: Block, values: Mapping[str, Array], track: Any = None) -> None:
-        self.run, self.params, self.block = run, run.params, block
+        self.run, self.block = run, block
+        self.params: Any = run.params
         self.times, self.rows = block
-        self.states, self.values, self.track = states, values, track
+        self.states, self.held, self.track = states, values, track
 
     def __getitem__(self, name: str) -> Array:
-        return self.values[name]
+        return self.held[name]
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self.values)
+        return iter(self.held)
 
     def __len__(self) -> int:
-        return len(self.values)
+        return len(self.held)
 
     def input(self, times: Array, rows: Array) -> Array:
         """x at these times and rows."""

@@ -44,7 +44,8 @@ def transposed(w: Any, name: str, params: Params) -> Any:
 
 def unsigned_weights(w: Any, name: str, params: Params) -> Any:
     """Weights read as plain binary."""
-    fmt = INT8 if params.datapath != "pot" else params.operators[f"weight.{name}"].fmt
+    p: Any = params
+    fmt = INT8 if p.datapath != "pot" else p.operators[f"weight.{name}"].fmt
     return w & (2**fmt.bits - 1)
 
 

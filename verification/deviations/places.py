@@ -53,7 +53,7 @@ def spread(
 
 
 def single(
-    name: str, family: str, clauses: tuple[str, ...], words: str, changes: Mapping[str, Any], at: Fields
+    name: str, family: str, clauses: tuple[str, ...], words: str, changes: Mapping[str, Any], at: Mapping[str, tuple[str, ...]]
 ) -> list[Deviation]:
     """A deviation with one place."""
     return [Deviation(name, name, family, clauses, words, changes, {d: f for d, f in at.items() if f})]

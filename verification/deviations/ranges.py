@@ -35,6 +35,7 @@ DERIVED = [
     Place("", "every multiplier", fields(dynamic=("m_h", *MULTIPLIERS))),
     *(Place(name, f"the multiplier {name}", fields(dynamic=(name,))) for name in ("m_h", *MULTIPLIERS)),
 ]
+RATIOS = [place for place in DERIVED if place.name != "m_one"]  # m_one is derived from s_one / 1, whatever divides
 Blend = Callable[[float, float], float]
 NINE, ONE = judge.NINE_TENTHS, judge.ONE_TENTH
 
@@ -280,16 +281,23 @@ DEVIATIONS: list[Deviation] = [
         fields(dynamic=("h_q",)),
     ),
     *spread("multiplier-floored", FAMILY, ("M-2",), "is rounded down", multiplier(math.floor), DERIVED),
-    *spread("multiplier-ties-even", FAMILY, ("M-2",), "is rounded to nearest, ties to even", multiplier(nearest_even), DERIVED),
+    *spread(
+        "multiplier-ties-even",
+        FAMILY,
+        ("M-2",),
+        "is rounded to nearest, ties to even",
+        multiplier(nearest_even),
+        [p for p in DERIVED if p.name != "m_h"],
+    ),
     *spread(
         "multiplier-by-reciprocal",
         FAMILY,
         ("M-2",),
         "is derived with a reciprocal instead of a division",
         multiplier(half_up, True),
-        DERIVED,
+        RATIOS,
     ),
-    *spread("multiplier-of-exact-ratio", FAMILY, ("M-2",), "is derived from the exact ratio", {"derive": exact_ratio}, DERIVED),
+    *spread("multiplier-of-exact-ratio", FAMILY, ("M-2",), "is derived from the exact ratio", {"derive": exact_ratio}, RATIOS),
     *single(
         "scale-of-one-128",
         FAMILY,

@@ -41,8 +41,10 @@ def on_magnitude(x: Any, s: Any, rounding: Rounding) -> Any:
 
 
 def _kind(base: str, verb: str, function: Any, clauses: tuple[str, ...], only: Any = None) -> list[Deviation]:
-    zoneout = [] if "zero-term" in base else [ZONEOUT]  # the shift of the zoneout is 15
-    return spread(base, FAMILY, clauses, verb, {"shift": function}, [*SHIFT, *zoneout], only or DATAPATHS)
+    plain = spread(base, FAMILY, clauses, verb, {"shift": function}, SHIFT, only or DATAPATHS)
+    if "zero-term" in base or base == "ties-up":  # the shift of the zoneout is 15, and it rounds ties up
+        return plain
+    return plain + spread(base, FAMILY, clauses, verb.replace("{right}", "ties up"), {"shift": function}, [ZONEOUT])
 
 
 P = ("pot",)

@@ -13,6 +13,7 @@ from vectors.error_case import ErrorCase
 from vectors.kinds import AnyCase
 from vectors.step_case import StepCase
 from verification.compare import Comparison, compare
+from verification.diagnosis import report_lines
 from verification.dut.capabilities import OUTPUT
 from verification.dut.device import Answer, Device
 from verification.dut.failure import DIFFERS, EQUAL, NOT_RUN, Failure, NotSupported
@@ -68,9 +69,20 @@ class Outcome:
         if self.outcome == DIFFERS and isinstance(self.comparison, StepComparison):
             return step_report(self.comparison, names=(name, "expected"), replay=replay)
         if self.outcome == DIFFERS and isinstance(self.comparison, Comparison) and isinstance(self.case, Case):
-            text = report(self.comparison, self.case.params, self.case.trace, names=(name, "expected"), replay=replay)
+            names = (name, "expected")
+            text = report(
+                self.comparison, self.case.params, self.case.trace, names=names, replay=replay, diagnosis=self._diagnosis()
+            )
             return text.replace("\n  replay:", f"\n  compared: {', '.join(self.fields)}\n  replay:")
         return f"FAILED {name}, case {self.case.id}\n  {self.outcome}: {self.detail}\n  replay: {replay}"
+
+    def _diagnosis(self) -> list[str]:
+        """What explains the answer, where the states came."""
+        if not isinstance(self.case, Case) or self.answer is None:
+            return []
+        c, arrays = self.case, self.answer.arrays
+        got = {**arrays, "h": arrays["h"] if "h" in arrays else arrays[OUTPUT]} if {"h", OUTPUT} & set(arrays) else {}
+        return report_lines(c.params, c.x, c.h0, c.options, expected=c.trace, got=got)
 
 
 def check(device: Device, cases: Iterable[AnyCase]) -> Iterator[Outcome]:

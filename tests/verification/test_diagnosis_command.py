@@ -1,0 +1,64 @@
+"""qgru diagnose: a case of a vector set and a file of what came out."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from qgru import cli
+from tests.verification.deviation_problems import MAKERS
+from tests.verification.test_diagnosis import plant
+from vectors.case import case_from_trace
+from vectors.writer import write_set
+from verification.exact.sequence import forward as judge
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    path = tmp_path_factory.mktemp("diagnose") / "set"
+    cases = []
+    for datapath, make in MAKERS.items():
+        p = make(3)
+        options = {"mask": p.mask, "zoneout": p.zoneout, "training": p.training}
+        cases.append(case_from_trace(datapath, p.params, p.x, p.h0, p.run(judge), group="diagnosis", **options))
+    write_set(path, cases, seed=0, version="0")
+    return path
+
+
+def run(folder, case, got, *more):
+    return cli.main(["diagnose", str(folder), case, str(got), *more])
+
+
+def test_a_planted_deviation_is_named(folder, tmp_path, capsys):
+    got = plant(MAKERS["mshift"](3), "one-is-1")
+    np.savez(tmp_path / "got.npz", **got.fields)
+    assert run(folder, "mshift", tmp_path / "got.npz") == 1
+    assert capsys.readouterr().out.startswith("one-is-1 [SPEC")
+
+
+@pytest.mark.parametrize("datapath", MAKERS)
+def test_outputs_alone_as_json(folder, tmp_path, capsys, datapath):
+    got = plant(MAKERS[datapath](3), "one-is-1")
+    np.savez(tmp_path / "got.npz", h=got["h"][1:])
+    assert run(folder, datapath, tmp_path / "got.npz", "--json", "--no-pairs", "--seconds", "1") == 1
+    answer = json.loads(capsys.readouterr().out)
+    assert ["one-is-1"] in [e["names"] for e in answer["explanations"]]
+
+
+def test_an_equal_run_is_0(folder, tmp_path, capsys):
+    trace = MAKERS["pot"](3).run(judge)
+    np.savez(tmp_path / "got.npz", **{f"trace.{name}": a for name, a in trace.items()})
+    assert run(folder, "pot", tmp_path / "got.npz") == 0
+    assert capsys.readouterr().out.startswith("equal: all ")
+
+
+def test_bad_input_is_2(folder, tmp_path, capsys):
+    np.savez(tmp_path / "got.npz", z=np.zeros((1, 1, 1), np.int32))
+    assert run(folder, "nope", tmp_path / "got.npz") == 2
+    assert run(folder, "pot", tmp_path / "missing.npz") == 2
+    assert run(folder, "pot", tmp_path / "got.npz") == 2
+    sentences = capsys.readouterr().err.splitlines()
+    assert [s.split(":")[0] for s in sentences] == ["qgru"] * 3
+    assert "CASE is 'nope', expected one of mshift, mshift-dynamic, pot" in sentences[0]
