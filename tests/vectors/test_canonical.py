@@ -1,20 +1,13 @@
-"""One value, one text; and the page of the format is true."""
+"""One value, one text."""
 
 from __future__ import annotations
-
-import re
-from pathlib import Path
 
 import numpy as np
 import pytest
 
 from golden.spec.errors import ParameterError
-from tests.vectors.examples import FLAGS, cases
 from vectors.canonical import dumps, loads, plain
 from vectors.errors import VectorError
-from vectors.writer import write_set
-
-PAGE = Path(__file__).parents[2] / "vectors" / "README.md"
 
 
 def test_the_canonical_text():
@@ -57,14 +50,3 @@ def test_plain_refuses_the_rest(value, sentence):
 def test_what_is_not_json(text):
     with pytest.raises(VectorError, match="^f: "):
         loads(text, "f")
-
-
-def test_the_example_of_the_page_runs(tmp_path, monkeypatch, capsys):
-    write_set(tmp_path / "set", cases()[:1], seed=7, version="1.0", flags=FLAGS)
-    monkeypatch.chdir(tmp_path)
-    code = re.search(r"```python\n(.*?)```", PAGE.read_text(), re.S).group(1)
-    assert len(code.strip().splitlines()) == 5
-    exec(compile(code, str(PAGE), "exec"), {})
-    first, second = capsys.readouterr().out.splitlines()
-    assert first == "mshift-plain (3, 2, 3) (3, 6)"
-    assert second.endswith("{'clause': 'GM-1', 'dtype': 'int64', 'format': 'acc', 'role': 'trace', 'shape': [3, 2, 2]}")

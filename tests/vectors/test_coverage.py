@@ -11,21 +11,46 @@ from vectors.reader import open_set
 from vectors.steps import STEPS
 
 RIGHT_SHIFTS = {
-    "ties_up": ["y"], "ties_away": ["y"], "ties_even": ["y"], "apply": ["q"], "align": ["q"], "requantize": ["q"],
+    "ties_up": ["y"],
+    "ties_away": ["y"],
+    "ties_even": ["y"],
+    "apply": ["q"],
+    "align": ["q"],
+    "requantize": ["q"],
     "mshift_gate": ["Rh_aligned", "bx_aligned", "br_aligned", "pre"],
-    "mshift_candidate": ["br_aligned", "bx_aligned", "c", "pre"], "mshift_hidden": ["n", "h_new"], "zoneout_blend": ["h"],
-    "GP-1 ties away": ["matmul.Wx", "matmul.Rh"], "GP-1 ties even": ["matmul.Wx", "matmul.Rh"],
-}  # fmt: skip
+    "mshift_candidate": ["br_aligned", "bx_aligned", "c", "pre"],
+    "mshift_hidden": ["n", "h_new"],
+    "zoneout_blend": ["h"],
+    "GP-1 ties away": ["matmul.Wx", "matmul.Rh"],
+    "GP-1 ties even": ["matmul.Wx", "matmul.Rh"],
+}
 POT_SHIFTS = {
-    "pot_gate": ["Wx_aligned", "Rh_aligned", "bx_aligned", "br_aligned"], "pot_candidate": ["Wx_aligned", "P_aligned", "bx_aligned"],
-    "pot_reset_path": ["A_Rh_aligned", "A_br_aligned", "P"], "pot_hidden": ["O", "N", "h_O_aligned", "h_N_aligned"],
-}  # fmt: skip
+    "pot_gate": ["Wx_aligned", "Rh_aligned", "bx_aligned", "br_aligned"],
+    "pot_candidate": ["Wx_aligned", "P_aligned", "bx_aligned"],
+    "pot_reset_path": ["A_Rh_aligned", "A_br_aligned", "P"],
+    "pot_hidden": ["O", "N", "h_O_aligned", "h_N_aligned"],
+}
 SATURATIONS = {
-    "saturate": ["q"], "align": ["q"], "requantize": ["q"], "mshift_gate": ["Rh_aligned", "bx_aligned", "br_aligned", "a", "pre"],
-    "mshift_candidate": ["br_aligned", "bx_aligned", "b", "c", "a", "pre"], "mshift_hidden": ["h_new"], "GP-1": ["matmul.Wx", "matmul.Rh"],
-    "pot_gate": ["pre"], "pot_candidate": ["pre"], "pot_reset_path": ["A", "P"], "pot_hidden": ["O", "N", "h"],
-}  # fmt: skip
-LEFT_SHIFTS = ["ties_away", "ties_even", "pot_gate ties away", "pot_gate ties even", "pot_hidden ties away", "pot_hidden ties even"]
+    "saturate": ["q"],
+    "align": ["q"],
+    "requantize": ["q"],
+    "mshift_gate": ["Rh_aligned", "bx_aligned", "br_aligned", "a", "pre"],
+    "mshift_candidate": ["br_aligned", "bx_aligned", "b", "c", "a", "pre"],
+    "mshift_hidden": ["h_new"],
+    "GP-1": ["matmul.Wx", "matmul.Rh"],
+    "pot_gate": ["pre"],
+    "pot_candidate": ["pre"],
+    "pot_reset_path": ["A", "P"],
+    "pot_hidden": ["O", "N", "h"],
+}
+LEFT_SHIFTS = [
+    "ties_away",
+    "ties_even",
+    "pot_gate ties away",
+    "pot_gate ties even",
+    "pot_hidden ties away",
+    "pot_hidden ties even",
+]
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +64,10 @@ def missing(counts, wanted):
 
 def test_every_rounding(counts):
     places = {**RIGHT_SHIFTS, **{f"{step} ties {way}": where for step, where in POT_SHIFTS.items() for way in ("away", "even")}}
-    assert missing(counts, [(s, "rounding", place, part) for s, where in places.items() for place in where for part in PARTS]) == []
+    assert (
+        missing(counts, [(s, "rounding", place, part) for s, where in places.items() for place in where for part in PARTS])
+        == []
+    )
     assert all(any(n for (s, k, _, v), n in counts.items() if (s, k, v) == (step, "rounding", "left")) for step in LEFT_SHIFTS)
 
 
@@ -53,7 +81,10 @@ def test_every_entry_and_every_segment_of_every_table_of_the_steps(counts):
     tables = {(step, place) for step, kind, place, _ in counts if kind == "table" and step in steps}
     wide = {("direct_wide", "sigmoid direct wide of 256"), ("direct_wide", "tanh direct wide of 256")}
     assert tables >= {("direct", "sigmoid direct of 256"), ("direct", "tanh direct of 256"), *wide}
-    assert {("piecewise_linear", "tanh piecewise_linear of 16"), ("piecewise_quadratic", "tanh piecewise_quadratic of 32")} <= tables
+    assert {
+        ("piecewise_linear", "tanh piecewise_linear of 16"),
+        ("piecewise_quadratic", "tanh piecewise_quadratic of 32"),
+    } <= tables
     for step, place in tables:
         size = int(place.split()[-1])
         assert missing(counts, [(step, "table", place, str(i)) for i in range(size)]) == [], (step, place)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import re
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+import vectors
 from tests.vectors.damage import replace_file
 from tests.vectors.examples import FLAGS
 from tests.vectors.kinds import every_kind
@@ -19,6 +21,7 @@ from vectors.manifest import FORMATS, identity, seal
 from vectors.reader import form_of, open_set
 from vectors.writer import export_set, write_set
 
+FORMATS_FOLDER = vectors.__path__[0]
 OTHERS = [form for form in FORMATS if form != "npz"]
 CASE = "requantize-s10-recommended-int8-inside"
 
@@ -135,6 +138,19 @@ def test_wycheproof_explains_its_flags_and_marks_each_row(sets):
     assert [t["q"] for t in group["tests"]] == case.outputs["q"].tolist()
     errors = json.loads((sets / "wycheproof" / "errors.json").read_text())
     assert {test["result"] for g in errors["testGroups"] for test in g["tests"]} == {"invalid"}
+
+
+def test_wycheproof_has_a_schema(sets):
+    jsonschema = pytest.importorskip("jsonschema")
+    text = (Path(FORMATS_FOLDER) / "schema" / "wycheproof.schema.json").read_text()
+    jsonschema.Draft202012Validator.check_schema(json.loads(text))
+    validator = jsonschema.Draft202012Validator(json.loads(text))
+    for path in (sets / "wycheproof").glob("*.json"):
+        if path.name != "manifest.json":
+            value = json.loads(path.read_text())
+            assert validator.is_valid(value), [e.message for e in validator.iter_errors(value)][:3]
+            value["testGroups"][0]["more"] = 1
+            assert not validator.is_valid(value)
 
 
 def target(form):

@@ -36,7 +36,7 @@ def render(manifest: Mapping[str, Any], units: Sequence[tuple[Mapping[str, Any],
     names = sorted({flag for entry, _ in units for flag in entry["flags"]})
     value = {
         "algorithm": f"qgru {group}",
-        "schema": "qgru_test_schema.json",
+        "schema": "wycheproof.schema.json",
         "generatorVersion": manifest["generator"]["version"],
         "specVersion": manifest["spec_version"],
         "header": ABOUT,

@@ -124,8 +124,8 @@ def _quantize(fmt: IntFormat, zp: int, count: int, draw: Draw) -> dict[str, np.n
     pairs.append((SPECIAL, np.full(len(SPECIAL), F32(0.5))))
     pairs.append((SPECIAL[5:], np.full(len(SPECIAL) - 5, F32(2.0**-149))))
     pairs.append((draw.reals(-9, 9, count), draw.reals(-9, 0, count, signed=False)))
-    v, scale = _columns(pairs)
-    return {"v": to_bits(v), "scale": to_bits(scale)}
+    reals, scales = _columns(pairs)
+    return {"v": to_bits(reals), "scale": to_bits(scales)}
 
 
 def _dequantize(count: int, draw: Draw) -> dict[str, np.ndarray]:
