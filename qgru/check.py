@@ -25,6 +25,7 @@ def command(
 ) -> int:
     """Replay the vector set in the folder VECTORS: golden and the twin, every stage against the recorded codes.
 
+    The twin runs the cells, sequences and networks, and the steps that it has in array form; golden runs everything.
     With --dut the set runs on that device instead; without VECTORS, level 1 of the generator does.
     """
     if spec is not None:
@@ -35,51 +36,63 @@ def command(
         raise click.UsageError("Missing argument 'VECTORS': a folder, or --dut for the built-in set.")
     from cuda_impl.launch import target as resolve
     from golden.spec.errors import ParameterError
+    from vectors.case import Case
     from vectors.reader import open_set
     from verification.diagnosis import report_lines
+    from verification.replay import replay
     from verification.report import report
     from verification.run import check_case
 
     device = resolve(device).kind
     cases = open_set(vectors)
-    runs = cases.ids("sequence")  # the other kinds are checked by qgru vectors lint
     for id in ids:
-        if id not in runs:
-            raise ParameterError("--case", repr(id), f"one of {', '.join(runs)}")
+        if id not in cases:
+            raise ParameterError("--case", repr(id), "a case of the set")
     rows: list[dict[str, Any]] = []
-    reports = []
-    with progress("check", len(ids or runs)) as advance:
-        for id in ids or tuple(runs):
-            result = check_case(cases[id], device)
-            rows.append(
-                {
-                    "case": id,
-                    "datapath": result.case.params.datapath,
-                    "compared": result.compared,
-                    "golden": result.golden.mismatches,
-                    "twin": result.twin.mismatches,
-                    "equal": result.equal,
-                }
-            )
-            for name, comparison, trace in zip(("golden", "twin"), (result.golden, result.twin), result.traces):
-                if not comparison.equal:
-                    replay = f"qgru check {vectors} --case {id} --device {device}"
-                    names, c = (name, "vectors"), result.case
-                    found = report_lines(c.params, c.x, c.h0, c.options, expected=c.trace, got=trace)
-                    reports.append(report(comparison, c.params, c.trace, names=names, replay=replay, diagnosis=found))
+    reports: list[str] = []
+    chosen = ids or tuple(cases)
+    with progress("check", len(chosen)) as advance:
+        for id in chosen:
+            case = cases[id]
+            again = f"qgru check {vectors} --case {id} --device {device}"
+            if isinstance(case, Case):
+                result = check_case(case, device)
+                row = (result.compared, result.golden.mismatches, result.twin.mismatches, result.equal)
+                for name, comparison, trace in zip(("golden", "twin"), (result.golden, result.twin), result.traces):
+                    if not comparison.equal:
+                        found = report_lines(case.params, case.x, case.h0, case.options, expected=case.trace, got=trace)
+                        names = (name, "vectors")
+                        text = report(comparison, case.params, case.trace, names=names, replay=again, diagnosis=found)
+                        reports.append(text)
+            else:
+                other = replay(case, device, again)
+                row = (other.compared, other.golden, other.twin, other.equal)
+                reports += other.reports
+            keys = ("compared", "golden", "twin", "equal")
+            rows.append({"case": id, "group": case.group, "kind": case.kind, **dict(zip(keys, row))})
             advance(1)
-    compared, wrong = sum(r["compared"] for r in rows), sum(r["golden"] + r["twin"] for r in rows)
+    compared = sum(r["compared"] for r in rows)
+    wrong = sum(r["golden"] + (r["twin"] or 0) for r in rows)
     equal = all(r["equal"] for r in rows)
     if as_json:
         plain = {"command": "check", "device": device, "equal": equal, "compared": compared, "mismatches": wrong}
         print_json({**plain, "vectors": {"sha256": cases.sha256}, "cases": rows})
     else:
-        header = ("case", "datapath", "codes compared", "golden differs", "twin differs")
-        table = [(r["case"], r["datapath"], *(grouped(r[k]) for k in ("compared", "golden", "twin"))) for r in rows]
-        print_table(header, table, left=2)
+        _print(rows, by_case=bool(ids))
         click.echo(
             f"{grouped(compared)} codes compared, {wrong} mismatches, golden and the twin on {device} against the vectors"
         )
     for text in reports:
         click.echo(text, err=True)
     return EXACT if equal else MISMATCH
+
+
+def _print(rows: list[dict[str, Any]], by_case: bool) -> None:
+    """A line for each case, or for each group of cases; "not run" counts the cases for which the twin has no step."""
+    key = "case" if by_case else "group"
+    lines = []
+    for name in dict.fromkeys(r[key] for r in rows):
+        members = [r for r in rows if r[key] == name]
+        sums = [sum(r[k] or 0 for r in members) for k in ("compared", "golden", "twin")]
+        lines.append((name, *(grouped(n) for n in (len(members), *sums)), grouped(sum(r["twin"] is None for r in members))))
+    print_table((key, "cases", "codes compared", "golden differs", "twin differs", "twin not run"), lines, left=1)

@@ -16,7 +16,11 @@ from golden.sequence import forward
 from qgru.cli import main
 from tests.verification.small import dynamic_set, mshift_set, pot_set
 from vectors.case import case_from_trace
+from vectors.generate import make, planned
+from vectors.step_case import StepCase
+from vectors.steps import run_step, to_bits
 from vectors.writer import write_set
+from verification.replay import TWIN_STEPS, replay, twin_step
 
 ROOT = Path(__file__).parents[2]
 X = np.arange(12).reshape(3, 2, 2) - 6
@@ -36,8 +40,8 @@ def folder(tmp_path):
 def test_a_right_set(folder, capsys):
     assert main(["check", str(folder), "--device", "host"]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert [line.split()[:2] for line in lines[1:4]] == [["m", "mshift"], ["d", "mshift-dynamic"], ["p", "pot"]]
-    assert " 0 mismatches, golden and the twin on host" in lines[4]
+    assert lines[1].split()[:2] == ["small", "3"]
+    assert " 0 mismatches, golden and the twin on host" in lines[2]
 
 
 def test_json_and_a_chosen_case(folder, capsys):
@@ -46,7 +50,7 @@ def test_json_and_a_chosen_case(folder, capsys):
     assert (found["equal"], found["mismatches"], [c["case"] for c in found["cases"]]) == (True, 0, ["p"])
     assert found["compared"] == 2 * forward(pot_set(), X).codes
     assert main(["check", str(folder), "--case", "nothing"]) == 2
-    assert "--case is 'nothing', expected one of m, d, p" in capsys.readouterr().err
+    assert "--case is 'nothing', expected a case of the set" in capsys.readouterr().err
 
 
 def test_wrong_codes_are_a_mismatch_with_a_report(tmp_path, capsys):
@@ -70,6 +74,58 @@ def test_wrong_codes_are_a_mismatch_with_a_report(tmp_path, capsys):
     assert report[6].endswith("1 with equal operands, 0 as a consequence")
     assert f"  replay: qgru check {tmp_path / 'set'} --case w --device host" in report
     assert any(line.startswith("MISMATCH twin against vectors") for line in report)
+
+
+STEP_INPUTS = {
+    "requantize": ({"M": 3, "s": 1, "zp": 2, "bits": 8, "signed": 1}, {"v": np.array([1, -1, 200, -3])}),
+    "quantize_reciprocal": (
+        {"zp": 0, "bits": 8, "signed": 1},
+        {"v": to_bits([1.0, -0.5, 0.05]), "scale": to_bits([0.1, 1.0, 0.1])},
+    ),
+    "mshift_hidden": (
+        {"M_gh": 5, "s_gh": 3, "M_one": 2064, "s_one": 18, "zp": 0},
+        {"z": np.array([0, 127]), "g": np.array([-127, 5]), "h": np.array([3, -128])},
+    ),
+}
+
+
+def step_case(name: str, change: str | None = None) -> StepCase:
+    """A step with golden's outputs, or with one of them changed."""
+    constants, inputs = STEP_INPUTS[name]
+    outputs = run_step(name, constants, inputs)
+    if change is not None:
+        outputs[change] = outputs[change] + np.arange(len(outputs[change])) % 2
+    return StepCase(id=name, group=name, step=name, constants=constants, inputs=inputs, outputs=outputs)
+
+
+def test_steps_are_replayed_on_golden_and_where_it_has_them_on_the_twin(tmp_path, capsys):
+    write_set(tmp_path / "set", [step_case(name) for name in STEP_INPUTS], seed=0, version="0")
+    assert main(["check", str(tmp_path / "set"), "--device", "host", "--json"]) == 0
+    found = {c["case"]: (c["kind"], c["compared"], c["golden"], c["twin"]) for c in json.loads(capsys.readouterr().out)["cases"]}
+    assert found == {
+        "requantize": ("step", 8, 0, 0),
+        "quantize_reciprocal": ("step", 12, 0, 0),
+        "mshift_hidden": ("step", 8, 0, None),
+    }
+
+
+def test_a_wrong_step_is_a_mismatch_of_both(tmp_path, capsys):
+    write_set(tmp_path / "set", [step_case("requantize", "q")], seed=0, version="0")
+    assert main(["check", str(tmp_path / "set"), "--device", "host"]) == 1
+    printed = capsys.readouterr()
+    assert "4 mismatches" in printed.out
+    assert "MISMATCH golden against vectors, step requantize" in printed.err
+    assert "MISMATCH twin against vectors, step requantize" in printed.err
+    assert "  golden   1 (0x01)" in printed.err and "  vectors  2 (0x02), difference -1" in printed.err
+
+
+def test_every_step_of_the_twin_gives_the_recorded_bits():
+    cases = [case for case in make(planned(1), 0) if isinstance(case, StepCase)]
+    ran = {case.step for case in cases if twin_step(case, "host") is not None}
+    assert ran == {*TWIN_STEPS, "quantize_reciprocal"}
+    for case in cases:
+        found = replay(case, "host", "")
+        assert found.equal, found.reports
 
 
 def damage_bit(folder: Path) -> None:
