@@ -57,7 +57,9 @@ def command(
             again = f"qgru check {vectors} --case {id} --device {device}"
             if isinstance(case, Case):
                 result = check_case(case, device)
-                row = (result.compared, result.golden.mismatches, result.twin.mismatches, result.equal)
+                row: tuple[Any, ...] = (
+                    result.compared, result.golden.mismatches, result.twin.mismatches, result.equal
+                )  # fmt: skip
                 for name, comparison, trace in zip(("golden", "twin"), (result.golden, result.twin), result.traces):
                     if not comparison.equal:
                         found = report_lines(case.params, case.x, case.h0, case.options, expected=case.trace, got=trace)

@@ -101,7 +101,8 @@ def step_case(name: str, change: str | None = None) -> StepCase:
 def test_steps_are_replayed_on_golden_and_where_it_has_them_on_the_twin(tmp_path, capsys):
     write_set(tmp_path / "set", [step_case(name) for name in STEP_INPUTS], seed=0, version="0")
     assert main(["check", str(tmp_path / "set"), "--device", "host", "--json"]) == 0
-    found = {c["case"]: (c["kind"], c["compared"], c["golden"], c["twin"]) for c in json.loads(capsys.readouterr().out)["cases"]}
+    rows = json.loads(capsys.readouterr().out)["cases"]
+    found = {r["case"]: (r["kind"], r["compared"], r["golden"], r["twin"]) for r in rows}
     assert found == {
         "requantize": ("step", 8, 0, 0),
         "quantize_reciprocal": ("step", 12, 0, 0),
