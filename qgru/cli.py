@@ -15,7 +15,7 @@ from qgru import __version__
 from qgru.run import guarded
 
 COMMANDS: dict[str, str] = {
-    "verify": "Quantize a model, run golden, the twin and the judge, and compare every intermediate.",
+    "verify": "Quantize a network, run golden and the twin, and compare every intermediate.",
     "check": "Check a folder of vectors, or an implementation's outputs, against the specification.",
     "diagnose": "Name the deviation from the clauses that explains an implementation's outputs.",
     "vectors": "Make, check, show, convert and stream test vectors.",

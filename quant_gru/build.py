@@ -54,13 +54,13 @@ def pot_params(
     flags = _known("symmetric_operators", symmetric_operators)
     operators: dict[str, Operator] = {}
     for name in SCALAR_OPERATORS:
-        operators[name] = _operator(ranges[name], chosen[name], bool(flags.get(name, False)))
+        operators[name] = _operator(name, ranges[name], chosen[name], bool(flags.get(name, False)))
     codes: dict[str, Any] = {}
     for key in ("W", "R", "bx", "br"):
         name = f"weight.{key}"
         if not flags.get(name, True):
             raise ParameterError(f"symmetric_operators {name}", False, "true, weights and biases are symmetric")
-        operators[name], codes[key] = _per_channel(getattr(gru, key), chosen[name])
+        operators[name], codes[key] = _per_channel(name, getattr(gru, key), chosen[name])
     tables: dict[str, Any] = {}
     for k in GATES:
         function = "tanh" if k == "g" else "sigmoid"
@@ -75,19 +75,27 @@ def _known(field: str, by_operator: Mapping[str, Any] | None) -> dict[str, Any]:
     return dict(by_operator or {})
 
 
-def _operator(limits: tuple[float, float], fmt: IntFormat, is_symmetric: bool) -> Operator:
+def _exponent(name: str, scale: float) -> int:
+    """exponent_minmax of a raw scale; a refusal names the operator.  [SPEC E-4]"""
+    try:
+        return exponent_minmax(scale)
+    except ParameterError as refused:
+        raise ParameterError(f"{name} {refused.field}", refused.found, refused.expected) from None
+
+
+def _operator(name: str, limits: tuple[float, float], fmt: IntFormat, is_symmetric: bool) -> Operator:
     """Exponent and zero point of a range by MinMax.  [SPEC E-4]"""
     lo, hi = min(limits[0], 0.0), max(limits[1], 0.0)
     if is_symmetric:
-        return Operator(fmt, exponent_minmax(max(-lo, hi) / fmt.qmax), 0)
-    exponent = exponent_minmax((hi - lo) / (fmt.qmax - fmt.qmin))
+        return Operator(fmt, _exponent(name, max(-lo, hi) / fmt.qmax), 0)
+    exponent = _exponent(name, (hi - lo) / (fmt.qmax - fmt.qmin))
     return Operator(fmt, exponent, pot_zero_point(lo, exponent, fmt))
 
 
-def _per_channel(values: np.ndarray, fmt: IntFormat) -> tuple[Operator, np.ndarray]:
+def _per_channel(name: str, values: np.ndarray, fmt: IntFormat) -> tuple[Operator, np.ndarray]:
     """Symmetric codes of weights [K,3H] or biases [3H] with an exponent for each channel.  [SPEC E-4, Q-1, Q-4]"""
     amax = np.abs(np.atleast_2d(values).astype(np.float64)).max(axis=0)
-    exponents = np.array([exponent_minmax(float(a) / fmt.qmax) for a in amax], np.int32)
+    exponents = np.array([_exponent(name, float(a) / fmt.qmax) for a in amax], np.int32)
     codes = np.zeros(values.shape, np.int64)
     for e in np.unique(exponents):
         channels, scale = exponents == e, 2.0 ** -int(e)
