@@ -12,13 +12,15 @@ from golden.spec.formats import INT8
 from golden.spec.trace import Trace
 from tests.verification.deviation_problems import MAKERS
 from tests.verification.test_deviations import run_of
+from verification.compare import compare
 from verification.deviations.catalogue import BASES, CATALOGUE
 from verification.deviations.evaluate import forward
-from verification.diagnosis import diagnose, lines
+from verification.diagnosis import diagnose, lines, report_lines
 from verification.diagnosis_synthesis import planted
 from verification.exact import activation, cell, gates, hidden, ranges, rescale, sequence
 from verification.exact.sequence import forward as judge
 from verification.problem import Problem
+from verification.report import report
 
 OPTIONS = ("mask", "zoneout", "training", "reverse")
 SEEDS = range(40)
@@ -306,3 +308,15 @@ def test_the_text_says_what_and_how_much():
     )
     assert lines(diagnosis)[0].startswith("  diagnosis: one-is-1")
     assert diagnosis.plain()["explanations"][0]["names"] == ["one-is-1"]
+
+
+def test_a_mismatch_report_has_the_diagnosis():
+    problem, expected, got = differing(["one-is-1"], "h", ("mshift",))
+    options = {name: getattr(problem, name) for name in OPTIONS}
+    found = report_lines(problem.params, problem.x, problem.h0, options, expected=expected, got=got)
+    text = report(
+        compare(got, expected, problem.params), problem.params, expected, names=("a", "b"), replay="r", diagnosis=found
+    )
+    assert "\n  diagnosis: one-is-1 [SPEC GM-3" in text and text.endswith("\n  replay: r")
+    assert report_lines(problem.params, problem.x, problem.h0, options, expected=expected, got=expected) == []
+    assert report_lines(problem.params, problem.x, problem.h0, options, expected=expected, got={}) == []
