@@ -1,9 +1,11 @@
-"""qgru vectors: make, check, show, convert and stream test vectors."""
+"""qgru vectors: make, check, show, convert and stream test vectors, and make benches of them."""
 
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -18,7 +20,7 @@ SHOWN = 20
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 def command() -> None:
-    """Make, check, show, convert and stream test vectors.  See vectors/README.md."""
+    """Make, check, show, convert and stream test vectors, and make benches of them.  See vectors/README.md."""
 
 
 def _form(path: str, form: str | None) -> str:
@@ -115,6 +117,43 @@ def convert(path: str, out: str, form: str) -> int:
 
     digest = export_set(open_set(path, _form(path, None)), out, form)
     click.echo(f"{out}: {form}, sha256 {digest}")
+    return EXACT
+
+
+@command.command()
+@click.argument("path", metavar="SET", type=click.Path())
+@click.argument("out", type=click.Path())
+@click.option("--case", "ids", multiple=True, help="Only this case; may be given more than once.")
+@click.option("--step", "steps", multiple=True, help="Only cases of this step, or mshift_cell or pot_cell; may be repeated.")
+@click.option("--prefix", default=".", show_default=True, help="The folder OUT as the simulator finds it.")
+def benches(path: str, out: str, ids: tuple[str, ...], steps: tuple[str, ...], prefix: str) -> int:
+    """Write self-checking benches of SET to the new folder OUT: SystemVerilog, cocotb and C99, with the files that they read.
+
+    Every step case has a bench, and so has every static sequence case without zoneout that reads forward.
+    """
+    from qgru.files import atomic_folder
+    from vectors.benches_write import bench_name, write_benches
+    from vectors.reader import open_set
+
+    opened = open_set(path, _form(path, None))
+    for id in ids:
+        if id not in opened:
+            raise refusal(f"--case is {id!r}, expected one of the {len(opened)} cases of {path}")
+    names = {id: bench_name(opened[id]) for id in ids or tuple(opened)}
+    chosen = [id for id, name in names.items() if name is not None and (not steps or name in steps)]
+    if not chosen:
+        raise refusal(f"{path} has no case for a bench of {', '.join(steps or ids) or 'any step'}, expected at least one")
+    target = Path(out)
+    target.absolute().parent.mkdir(parents=True, exist_ok=True)
+    with progress("benches", len(chosen)) as advance, atomic_folder(target) as folder:
+
+        def cases() -> Iterator[Any]:
+            for id in chosen:
+                yield opened[id]
+                advance(1)
+
+        made = write_benches(cases(), folder, prefix)
+    click.echo(f"{out}: {len(made)} benches; the SystemVerilog top module of all is tb_all")
     return EXACT
 
 

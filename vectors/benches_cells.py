@@ -193,6 +193,7 @@ def cell_bench_of(case: Case) -> CellBench:
     Raises ParameterError for a run that is no sequence of single cells: dynamic ranges, backwards, a mask, zoneout
     """
     for name, plain in (("reverse", False), ("mask", None), ("zoneout", 0.0)):
-        if getattr(case, name) is not plain and getattr(case, name) != plain:
+        found = getattr(case, name)
+        if found is not plain and (plain is None or found != plain):
             raise ParameterError(f"{case.id} {name}", "given", "a forward run without zoneout, of which each step is one cell")
     return CellBench(case.id, case.params, case.x.shape[0], case.x.shape[1], tuple(case.flags))

@@ -55,6 +55,14 @@ def write_benches(cases: Iterable[StepCase | Case], folder: Path, prefix: str | 
     return benches
 
 
+def bench_name(case: Any) -> str | None:
+    """What the bench of a case drives: a step, "mshift_cell" or "pot_cell"; None for a case that no bench is made of."""
+    bench = bench_of(case)
+    if bench is None:
+        return None
+    return bench.step if isinstance(bench, StepBench) else f"{bench.datapath}_cell"
+
+
 def bench_of(case: Any) -> StepBench | CellBench | None:
     """What the bench of a case needs to know; None for a case that no bench is made of."""
     if isinstance(case, StepCase):
