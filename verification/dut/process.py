@@ -46,6 +46,7 @@ class Process:
             raise
         assert self._child.stdin is not None and self._child.stdout is not None
         self._in, self._out = self._child.stdin, self._child.stdout
+        self._asked = False
         for pipe in (self._in, self._out):
             os.set_blocking(pipe.fileno(), False)
 
@@ -54,7 +55,8 @@ class Process:
 
         Raises   Failure: crash, hang, short, protocol, overrun; the process is then of no further use: kill it
         """
-        stray = self._read_now()
+        stray = self._read_now() if self._asked else b""  # what comes before the first request is read as its answer
+        self._asked = True
         if stray:
             raise Failure("protocol", f"{len(stray)} bytes came before the request was sent, left by the case before")
         buffer = self._answer(request, time.monotonic() + seconds, seconds)
