@@ -26,7 +26,7 @@ def check(problem, device: str) -> None:
 
 @pytest.mark.parametrize("datapath", DATAPATHS)
 def test_host_on_whole_problems(datapath):
-    @settings(max_examples=examples(300, 2000))
+    @settings(max_examples=examples(2000))
     @given(problems(datapath))
     def same(problem):
         check(problem, "host")
