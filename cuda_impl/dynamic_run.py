@@ -138,7 +138,7 @@ def check_ranges(p: MShiftDynamicParams, reals: np.ndarray, reverse: bool, given
         _check_range("x", row[d.X_MIN], row[d.X_MAX], p.x_symmetric, t)
         if i > 0 or continued:
             _check_range("h", row[d.H_MIN], row[d.H_MAX], p.h_symmetric, t)
-        for name, column in (("s_Wx", d.SCALE_WX), ("s_Rh", d.SCALE_RH), ("s_rRh", d.SCALE_RRH)):
+        for name, column in (("s_Wx", d.SCALE_WX), ("s_Rh", d.SCALE_RH), ("s_one*s_Rh", d.SCALE_RRH)):
             if not 0.0 < float(row[column]) < INFINITE:
                 raise RangeError(name, str(row[column]), t)
 

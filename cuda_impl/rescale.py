@@ -107,7 +107,7 @@ def derive_mshifts(
     """
     s_Wx = scale_product(s_w, s_x, "s_Wx", step)
     s_Rh = scale_product(s_r, s_h, "s_Rh", step)
-    s_rRh = scale_product(float(S_ONE), s_Rh, "s_rRh", step)
+    s_rRh = scale_product(float(S_ONE), s_Rh, "s_one*s_Rh", step)
     ratios = {
         "m_Rh_z": (s_Rh, s_Wx, shift),
         "m_Rh_r": (s_Rh, s_Wx, shift),
