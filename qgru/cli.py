@@ -19,6 +19,14 @@ COMMANDS: dict[str, str] = {
     "check": "Check a folder of vectors, or an implementation's outputs, against the specification.",
     "diagnose": "Name the deviation from the clauses that explains an implementation's outputs.",
     "vectors": "Make, check, show, convert and stream test vectors.",
+    "fuzz": "Search for problems on which an implementation differs, on all cores or a cluster.",
+    "kill": "Hold every deviation against the vectors and the property tests: what each would find.",
+    "coverage": "Count the corners that a vector set or a campaign reaches, and those it cannot.",
+    "sweep": "Compare a step on every input: golden against the twin.",
+    "prove": "Prove steps equal to their clauses with an SMT solver, and write the proofs out.",
+    "widths": "The least width of every register of a parameter set, with inputs that need it.",
+    "quantize": "Calibrate a float network, verify it, and write parameters, ONNX and vectors.",
+    "bench": "Time every mode beside its peers in one run, exact or no figure.",
 }
 """Name -> the line that `qgru --help` shows, so that the help imports no subcommand."""
 
