@@ -2,29 +2,45 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from golden.quantize import dequantize, quantize, quantize_reciprocal, reciprocal
+from golden.spec.errors import ParameterError
 from golden.spec.formats import IntFormat
-from golden.spec.params import MShiftParams, PotParams
+from golden.spec.params import MShiftDynamicParams, MShiftParams, Params, PotParams
 from golden.spec.trace import Trace
 
 Static = MShiftParams | PotParams
 
 
-def _point(params: Static, tensor: str) -> tuple[float, int, IntFormat]:
-    """(scale, zero point, format) of x or h."""
+class Point(NamedTuple):
+    """Where a tensor's reals meet its codes: scale (binary32), zero point, format, and whether Q-2 is used.  [SPEC Q]"""
+
+    scale: float
+    zero_point: int
+    fmt: IntFormat
+    reciprocal: bool
+
+
+def point(params: Params, tensor: str) -> Point:
+    """The float boundary of a static set's "x" or "h".
+
+    Raises   ParameterError for a set whose ranges move while it runs: it has no fixed scale
+    """
+    if isinstance(params, MShiftDynamicParams):
+        raise ParameterError(f"scale of {tensor}", "one that moves while the set runs", "a static set, mshift or pot")
     if isinstance(params, PotParams):
         op = params.operators[f"input.{tensor}"]
-        return 2.0 ** -int(op.exponent), op.zero_point, op.fmt
-    return getattr(params, f"s_{tensor}"), getattr(params, f"zp_{tensor}"), getattr(params, f"fmt_{tensor}")
+        return Point(2.0 ** -int(op.exponent), op.zero_point, op.fmt, params.reciprocal)
+    scale, zero_point = (getattr(params, f"{kind}_{tensor}") for kind in ("s", "zp"))
+    return Point(scale, zero_point, getattr(params, f"fmt_{tensor}"), params.reciprocal)
 
 
 def _quantize(params: Static, tensor: str, real: Any) -> np.ndarray:
-    scale, zero_point, fmt = _point(params, tensor)
-    if params.reciprocal:
+    scale, zero_point, fmt, by_reciprocal = point(params, tensor)
+    if by_reciprocal:
         return quantize_reciprocal(real, reciprocal(scale), zero_point, fmt)
     return quantize(real, scale, zero_point, fmt)
 
@@ -41,7 +57,7 @@ def quantize_state(params: Static, h: Any) -> np.ndarray:
 
 def dequantize_state(params: Static, h: Any) -> np.ndarray:
     """Codes [...,H] to float32, by Q-3."""
-    scale, zero_point, _ = _point(params, "h")
+    scale, zero_point, _, _ = point(params, "h")
     return dequantize(h, scale, zero_point)
 
 
