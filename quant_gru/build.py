@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from golden.quantize import quantize, quantize_bias
-from golden.ranges import asymmetric, exponent_minmax, extremes, pot_zero_point, symmetric
+from golden.ranges import asymmetric, extremes, symmetric
 from golden.rescale import derive_mshifts, scale_product
 from golden.spec.arrays import checked_int
 from golden.spec.errors import ParameterError
@@ -17,9 +17,10 @@ from golden.spec.layout import GATES, OPERATORS, SCALAR_OPERATORS, UNSIGNED_OPER
 from golden.spec.params import MShiftDynamicParams, MShiftParams, Operator, PotParams
 from golden.spec.rounding import Rounding
 from golden.tables import gate_table, pot_table
-from quant_gru.calibrate import Ranges
+from quant_gru.calibrate_choice import Calibration, Widths
 from quant_gru.float_gru import FloatGru
 
+BIAS_OPERATORS = ("weight.bx", "weight.br")
 GateScales = tuple[float, float, float]
 GATE_SCALES: GateScales = (1 / 16, 1 / 16, 1 / 32)
 """Default scales of 8-bit gate inputs z, r, g: sigma is covered on [-8, 8), tanh on [-4, 4)."""
@@ -27,40 +28,48 @@ GATE_SCALES: GateScales = (1 / 16, 1 / 16, 1 / 32)
 
 def pot_params(
     gru: FloatGru,
-    ranges: Ranges,
+    ranges: Calibration,
     bits: int = 8,
     *,
+    widths: Widths | None = None,
     bias_bits: int | None = None,
     rounding: Rounding = Rounding.TIES_AWAY,
     activation: str = "piecewise_linear",
     formats: Mapping[str, IntFormat] | None = None,
     symmetric_operators: Mapping[str, bool] | None = None,
 ) -> PotParams:
-    """Datapath P: power-of-two scales by MinMax, weights and biases per channel.  [SPEC E-4, G-P]
+    """Datapath P: power-of-two scales, weights and biases per channel.  [SPEC E-4, G-P]
 
-    bits        width of all operators
+    ranges      of quant_gru.calibrate (MinMax) or quant_gru.observers (any method)
+    bits        width of all operators that widths does not name
+    widths      operator -> (bits, whether it is symmetric); biases take the least of 8, 16 and 32 that holds their bits
     bias_bits   8, 16 or 32; None takes the least of these that holds bits, so that 8 and 16 are all of one width
                 (wider biases brought nothing on the g2p-en network: 98.5 % of phonemes agree with 8, 98.4 % with 16 or 32)
     activation  "piecewise_linear", "piecewise_quadratic" or "direct"
     formats     operator -> format where it is not (bits, signed); gate.z_out and gate.r_out are unsigned
     symmetric_operators  operator -> whether its zero point is 0; by default only the weights and biases are
-    Returns     PotParams; scales never clip a value seen in calibration by more than half a code
+    Returns     PotParams; with MinMax no scale clips a value seen in calibration by more than half a code
     """
     bits = checked_int("bits", bits, TENSOR_BITS[0], TENSOR_BITS[-1])
     bias_bits = min(b for b in BIAS_BITS if b >= bits) if bias_bits is None else bias_bits
     chosen = {name: IntFormat(bits, name not in UNSIGNED_OPERATORS) for name in OPERATORS}
-    chosen |= {name: IntFormat(bias_bits, True) for name in ("weight.bx", "weight.br")}
+    chosen |= {name: IntFormat(bias_bits, True) for name in BIAS_OPERATORS}
+    flags = {}
+    for name, (width, is_symmetric) in checked_widths(widths).items():
+        chosen[name], flags[name] = format_of(name, width), is_symmetric
     chosen |= _known("formats", formats)
-    flags = _known("symmetric_operators", symmetric_operators)
+    flags |= _known("symmetric_operators", symmetric_operators)
     operators: dict[str, Operator] = {}
     for name in SCALAR_OPERATORS:
-        operators[name] = _operator(name, ranges[name], chosen[name], bool(flags.get(name, False)))
+        choice = ranges.choose(name, chosen[name], bool(flags.get(name, False)))
+        operators[name] = Operator(chosen[name], *choice.power_of_two(name, chosen[name], bool(flags.get(name, False))))
     codes: dict[str, Any] = {}
     for key in ("W", "R", "bx", "br"):
         name = f"weight.{key}"
         if not flags.get(name, True):
             raise ParameterError(f"symmetric_operators {name}", False, "true, weights and biases are symmetric")
-        operators[name], codes[key] = _per_channel(name, getattr(gru, key), chosen[name])
+        exponents = ranges.channel_exponents(name, getattr(gru, key), chosen[name])
+        operators[name], codes[key] = Operator(chosen[name], exponents, 0), _codes(getattr(gru, key), exponents, chosen[name])
     tables: dict[str, Any] = {}
     for k in GATES:
         function = "tanh" if k == "g" else "sigmoid"
@@ -75,33 +84,36 @@ def _known(field: str, by_operator: Mapping[str, Any] | None) -> dict[str, Any]:
     return dict(by_operator or {})
 
 
-def _exponent(name: str, scale: float) -> int:
-    """exponent_minmax of a raw scale; a refusal names the operator.  [SPEC E-4]"""
-    try:
-        return exponent_minmax(scale)
-    except ParameterError as refused:
-        raise ParameterError(f"{name} {refused.field}", refused.found, refused.expected) from None
+def checked_widths(widths: Widths | None) -> dict[str, tuple[int, bool]]:
+    """operator -> (bits, symmetric), checked.
+
+    Raises   ParameterError naming the operator: unknown, a width that is not 2 to 16 (biases: or 32), a flag that is none
+    """
+    found = {}
+    for name, pair in _known("widths", widths).items():
+        if not isinstance(pair, (tuple, list)) or len(pair) != 2 or not isinstance(pair[1], (bool, np.bool_)):
+            raise ParameterError(f"widths of {name}", repr(pair), "a pair (bits, whether it is symmetric)")
+        if name not in BIAS_OPERATORS or pair[0] != BIAS_BITS[-1]:
+            checked_int(f"bitwidth of {name}", pair[0], TENSOR_BITS[0], TENSOR_BITS[-1])
+        found[name] = int(pair[0]), bool(pair[1])
+    return found
 
 
-def _operator(name: str, limits: tuple[float, float], fmt: IntFormat, is_symmetric: bool) -> Operator:
-    """Exponent and zero point of a range by MinMax.  [SPEC E-4]"""
-    lo, hi = min(limits[0], 0.0), max(limits[1], 0.0)
-    if is_symmetric:
-        return Operator(fmt, _exponent(name, max(-lo, hi) / fmt.qmax), 0)
-    exponent = _exponent(name, (hi - lo) / (fmt.qmax - fmt.qmin))
-    return Operator(fmt, exponent, pot_zero_point(lo, exponent, fmt))
+def format_of(operator: str, bits: int) -> IntFormat:
+    """The format of an operator of datapath P that is to have so many bits: unsigned after a sigmoid; biases in 8, 16 or 32."""
+    if operator in BIAS_OPERATORS:
+        return IntFormat(min(b for b in BIAS_BITS if b >= bits), True)
+    return IntFormat(bits, operator not in UNSIGNED_OPERATORS)
 
 
-def _per_channel(name: str, values: np.ndarray, fmt: IntFormat) -> tuple[Operator, np.ndarray]:
-    """Symmetric codes of weights [K,3H] or biases [3H] with an exponent for each channel.  [SPEC E-4, Q-1, Q-4]"""
-    amax = np.abs(np.atleast_2d(values).astype(np.float64)).max(axis=0)
-    exponents = np.array([_exponent(name, float(a) / fmt.qmax) for a in amax], np.int32)
+def _codes(values: np.ndarray, exponents: np.ndarray, fmt: IntFormat) -> np.ndarray:
+    """Codes of weights [K,3H] or biases [3H], each channel with its exponent.  [SPEC Q-1, Q-4]"""
     codes = np.zeros(values.shape, np.int64)
     for e in np.unique(exponents):
         channels, scale = exponents == e, 2.0 ** -int(e)
         part = values[..., channels]
         codes[..., channels] = quantize(part, scale, 0, fmt) if values.ndim == 2 else quantize_bias(part, scale, fmt)
-    return Operator(fmt, exponents, 0), codes
+    return codes
 
 
 def gate_scales_for(gate_bits: int) -> GateScales:
@@ -114,8 +126,9 @@ def gate_scales_for(gate_bits: int) -> GateScales:
 
 def mshift_params(
     gru: FloatGru,
-    ranges: Ranges,
+    ranges: Calibration,
     *,
+    widths: Widths | None = None,
     gate_bits: int = 8,
     gate_scales: GateScales | None = None,
     shift: int = 18,
@@ -126,17 +139,22 @@ def mshift_params(
 ) -> MShiftParams:
     """Datapath M with static scales.  [SPEC E-2, E-3, G-M]
 
-    ranges       of quant_gru.calibrate; only input.x and input.h are used
+    ranges       of quant_gru.calibrate or quant_gru.observers; only input.x and input.h are used
+    widths       operator -> (bits, symmetric): 8 bits for input.x, input.h, weight.W and weight.R, 8 or 16 for the gate inputs
+                 gate.*_pre, all alike; the other operators are not tensors of this datapath. It goes before gate_bits,
+                 x_symmetric and h_symmetric
     gate_scales  input scales of the gates z, r, g, zero points 0; None is gate_scales_for(gate_bits)
     shift        s of all multipliers but those of the biases, which use shift_bias
     x_symmetric, h_symmetric  E-3 instead of E-2
     reciprocal   x and h0 are quantized by Q-2
     Returns      MShiftParams with int32 biases at the scale s_bx = s_br = f32(s_w * s_x)
     """
+    if widths is not None:
+        gate_bits, x_symmetric, h_symmetric = _mshift_widths(checked_widths(widths), gate_bits, x_symmetric, h_symmetric)
     s_w, _ = symmetric(*extremes(gru.W, tensor="W"), INT8, tensor="W")
     s_r, _ = symmetric(*extremes(gru.R, tensor="R"), INT8, tensor="R")
-    s_x, zp_x = (symmetric if x_symmetric else asymmetric)(*ranges["input.x"], INT8, tensor="x")
-    s_h, zp_h = (symmetric if h_symmetric else asymmetric)(*ranges["input.h"], INT8, tensor="h")
+    s_x, zp_x = _point("x", ranges, x_symmetric)
+    s_h, zp_h = _point("h", ranges, h_symmetric)
     s_b = scale_product(s_w, s_x, "s_Wx")
     scales, tables = _gates(gate_bits, gate_scales)
     m: dict[str, Any] = dict(derive_mshifts(s_w, s_r, s_x, s_h, s_b, s_b, *scales, shift=shift, shift_bias=shift_bias))
@@ -150,6 +168,24 @@ def mshift_params(
         zp_x=zp_x, zp_h=zp_h, gate_bits=gate_bits, reciprocal=reciprocal,
         **m, **tables,
     )  # fmt: skip
+
+
+def _mshift_widths(widths: Widths, gate_bits: int, x_symmetric: bool, h_symmetric: bool) -> tuple[int, bool, bool]:
+    """(gate_bits, x_symmetric, h_symmetric) as the widths say; what they do not name stays."""
+    for name in ("input.x", "input.h", "weight.W", "weight.R"):
+        if name in widths and widths[name][0] != INT8.bits:
+            raise ParameterError(f"bitwidth of {name}", widths[name][0], "8, as datapath M has it")
+    gates = {widths[name][0] for name in (f"gate.{k}_pre" for k in GATES) if name in widths}
+    if len(gates) > 1 or not gates <= {8, 16}:
+        raise ParameterError("bitwidth of gate.*_pre", sorted(gates), "8 or 16, all gates alike, on datapath M")
+    x_symmetric, h_symmetric = (widths.get(f"input.{k}", (8, flag))[1] for k, flag in (("x", x_symmetric), ("h", h_symmetric)))
+    return gates.pop() if gates else gate_bits, x_symmetric, h_symmetric
+
+
+def _point(tensor: str, ranges: Calibration, is_symmetric: bool) -> tuple[float, int]:
+    """(scale, zero point) of x or h.  [SPEC E-2, E-3]"""
+    choice = ranges.choose(f"input.{tensor}", INT8, is_symmetric, power_of_two=False)
+    return (symmetric if is_symmetric else asymmetric)(np.float32(choice.low), np.float32(choice.high), INT8, tensor=tensor)
 
 
 def dynamic_params(
