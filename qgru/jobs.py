@@ -13,12 +13,12 @@ from golden.spec.errors import ParameterError
 from golden.spec.params import MShiftDynamicParams, Params
 from quant_gru.boundary import quantize_input, quantize_state
 from quant_gru.build import dynamic_params, mshift_params, pot_params
-from quant_gru.calibrate import Ranges
+from quant_gru.calibrate_choice import Calibration
 from quant_gru.float_gru import FloatGru
 from vectors.case import Case
 from verification.run import Result, verify
 
-Builder = Callable[[FloatGru, Ranges], Params]
+Builder = Callable[[FloatGru, Calibration], Params]
 DOCUMENT_SCALES = (1 / 128, 1 / 128, 1 / 128)
 QUADRATIC = "piecewise_quadratic"
 CASE_ROWS = 8  # words, or rows of a batch, that a vector case keeps
@@ -64,11 +64,11 @@ def settings(datapath: str, bits: int | None) -> list[Setting]:
     return out
 
 
-def _pot(gru: FloatGru, ranges: Ranges, bits: int, activation: str = "piecewise_linear") -> Params:
+def _pot(gru: FloatGru, ranges: Calibration, bits: int, activation: str = "piecewise_linear") -> Params:
     return pot_params(gru, ranges, bits, activation=activation)
 
 
-def _dynamic(gru: FloatGru, ranges: Ranges, gate_bits: int) -> Params:
+def _dynamic(gru: FloatGru, ranges: Calibration, gate_bits: int) -> Params:
     return dynamic_params(gru, gate_bits=gate_bits)
 
 

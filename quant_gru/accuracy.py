@@ -10,12 +10,12 @@ import numpy as np
 
 from golden.spec.params import Params
 from quant_gru.build import dynamic_params, mshift_params, pot_params
-from quant_gru.calibrate import Ranges
+from quant_gru.calibrate_choice import Calibration
 from quant_gru.float_gru import FloatGru
 from quant_gru.g2p import G2p, decoder_batches, encoder_batches
 from quant_gru.transcribe import Calibrated, Forward, calibrate_g2p, encode_words, float_network, integer_network, transcribe
 
-CONFIGURATIONS: dict[str, Callable[[FloatGru, Ranges], Params]] = {
+CONFIGURATIONS: dict[str, Callable[[FloatGru, Calibration], Params]] = {
     "pot 8 bit": lambda gru, ranges: pot_params(gru, ranges, 8),
     "pot 16 bit": lambda gru, ranges: pot_params(gru, ranges, 16),
     "mshift 8 bit": lambda gru, ranges: mshift_params(gru, ranges),

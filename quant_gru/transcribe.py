@@ -11,9 +11,10 @@ import numpy as np
 from golden.spec.params import MShiftDynamicParams, Params
 from golden.spec.trace import DynamicState, Trace
 from quant_gru.boundary import quantize_input, quantize_state, states_real
-from quant_gru.calibrate import Ranges, observe
+from quant_gru.calibrate import by_operator
 from quant_gru.float_gru import FloatGru, run
 from quant_gru.g2p import MAX_PHONEMES, START, STOP, G2p, encoder_batches
+from quant_gru.observers import Observers
 
 Forward = Callable[[Any, np.ndarray, Any], Trace]
 """forward(params, x, h0) -> Trace, such as golden.sequence.forward or cuda_impl.sequence.forward."""
@@ -103,23 +104,24 @@ def transcribe(model: G2p, words: Sequence[str], encoder: Network, decoder: Netw
 
 @dataclass(frozen=True)
 class Calibrated:
-    """Ranges of both networks and what the float network says to the calibration words."""
+    """What was seen of both networks, and what the float network says to the calibration words."""
 
-    encoder: Ranges
-    decoder: Ranges
+    encoder: Observers
+    decoder: Observers
     phonemes: list[list[int]]
 
+    def using(self, method: str, percentile: float | None = None) -> Calibrated:
+        """The same statistics under another method."""
+        return Calibrated(self.encoder.using(method, percentile), self.decoder.using(method, percentile), self.phonemes)
 
-def calibrate_g2p(model: G2p, words: Sequence[str]) -> Calibrated:
-    """Ranges of encoder and decoder over the float network's closed loop on these words."""
-    ranges: dict[str, Ranges] = {}
+
+def calibrate_g2p(model: G2p, words: Sequence[str], method: str = "minmax") -> Calibrated:
+    """Statistics of encoder and decoder over the float network's closed loop on these words; method as in Observers."""
+    seen = {"encoder": Observers(method), "decoder": Observers(method)}
 
     def watch(name: str) -> Callable[[dict[str, np.ndarray]], None]:
-        def seen(fields: dict[str, np.ndarray]) -> None:
-            ranges[name] = observe(fields).union(ranges.get(name))
-
-        return seen
+        return lambda fields: seen[name].observe(by_operator(fields))
 
     encoder = float_network(model.encoder, watch("encoder"))
     phonemes = transcribe(model, words, encoder, float_network(model.decoder, watch("decoder")))
-    return Calibrated(ranges["encoder"], ranges["decoder"], phonemes)
+    return Calibrated(seen["encoder"], seen["decoder"], phonemes)
