@@ -83,10 +83,18 @@ EMPTY = Histogram(np.zeros(BINS, np.int64), MIN_WIDTH_EXPONENT, 0, math.inf, -ma
 def window(low: float, high: float) -> tuple[int, int]:
     """(width_exponent, start) of the bins for values in [low, high], zero included."""
     low, high = min(low, 0.0), max(high, 0.0)
+    if low == high:
+        return MIN_WIDTH_EXPONENT, 0
     exponent = max(math.frexp(max(high, -low))[1] - 11, MIN_WIDTH_EXPONENT)
-    while math.floor(math.ldexp(high, -exponent)) - math.floor(math.ldexp(low, -exponent)) >= BINS:
+    while _bin(high, exponent) - _bin(low, exponent) >= BINS:
         exponent += 1
-    return exponent, math.floor(math.ldexp(low, -exponent))
+    return exponent, _bin(low, exponent)
+
+
+def _bin(value: float, exponent: int) -> int:
+    """floor(value / 2**exponent), also where the quotient underflows."""
+    index = math.floor(math.ldexp(value, -exponent))
+    return -1 if value < 0 and index == 0 else index
 
 
 def count(values: Any, *, name: str = "values") -> Histogram:

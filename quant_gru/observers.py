@@ -120,7 +120,8 @@ class Observers:
         if self.method == "percentile":
             return minmax_choice(*seen.percentile(self.percentile), fmt, is_symmetric)
         if power_of_two:
-            exponent, zero_point = sqnr.search_power_of_two(seen, fmt, is_symmetric)
+            least, _ = minmax_choice(seen.low, seen.high, fmt, is_symmetric).power_of_two(operator, fmt, is_symmetric)
+            exponent, zero_point = sqnr.search_power_of_two(seen, least, fmt, is_symmetric)
             scale = 2.0**-exponent
         else:
             scale, zero_point = sqnr.search(seen, fmt, is_symmetric)

@@ -72,9 +72,8 @@ def search(histogram: Histogram, fmt: IntFormat, is_symmetric: bool) -> tuple[fl
     return _best(histogram, [widest * i / SCALES for i in range(SCALES, 0, -1)], fmt, is_symmetric)
 
 
-def search_power_of_two(histogram: Histogram, fmt: IntFormat, is_symmetric: bool) -> tuple[int, int]:
-    """(exponent, zero point) of least cost among the scales that are powers of two.  [SPEC E-4]"""
-    least = exponent_minmax(_widest(histogram, fmt, is_symmetric))
+def search_power_of_two(histogram: Histogram, least: int, fmt: IntFormat, is_symmetric: bool) -> tuple[int, int]:
+    """(exponent, zero point) of least cost among the exponents from least, which clips nothing, to FINER more.  [SPEC E-4]"""
     exponents = range(least, min(least + FINER, MAX_EXPONENT) + 1)
     scale, zero_point = _best(histogram, [2.0**-e for e in exponents], fmt, is_symmetric)
     return exponent_minmax(scale), zero_point
