@@ -99,8 +99,8 @@ def test_widths_of_datapath_m(gru, observers):
 
 
 def test_datapath_m_takes_the_range_of_the_method(gru):
-    x = np.concatenate([np.linspace(-1, 1, 20000), [40.0]]).reshape(1, -1, 1) * np.ones((1, 1, 5))
-    seen = collect(gru, [x])
+    seen = Observers()
+    seen.observe(dict.fromkeys(OPERATOR_FIELDS, np.concatenate([np.linspace(-1, 1, 200000), [40.0]])))
     minmax, searched, percentile = (
         mshift_params(gru, seen.using(method, 99.9)) for method in ("minmax", "histogram", "percentile")
     )
