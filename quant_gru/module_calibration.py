@@ -1,0 +1,69 @@
+"""Calibration of a stack: the float network in binary64, one Observers for each layer and direction.  [SPEC E-4]"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch.nn.utils.rnn import PackedSequence
+
+from golden.spec.layout import OPERATOR_FIELDS
+from quant_gru.calibrate import run_rows
+from quant_gru.float_gru import FloatGru
+from quant_gru.observers import Observers
+
+
+def observe_layers(
+    layers: Sequence[Sequence[FloatGru]],
+    observers: Sequence[Sequence[Observers]],
+    x: np.ndarray,
+    hx: np.ndarray | None,
+    lengths: np.ndarray | None,
+) -> None:
+    """Take one batch in, every layer on what the float layer below gives.
+
+    x        float64 [T,N,C]
+    hx       float64 [L*D,N,H] or None
+    lengths  int64 [N] where rows end before T; nothing behind their end is taken in
+    Raises   RangeError naming the operator for NaN or inf
+    """
+    steps, batch = x.shape[:2]
+    valid = np.ones((steps, batch), bool) if lengths is None else np.arange(steps)[:, None] < lengths
+    flipped = np.maximum((np.full(batch, steps) if lengths is None else lengths) - 1 - np.arange(steps)[:, None], 0)
+    place = 0
+    for grus, seen in zip(layers, observers):
+        outputs = []
+        for gru, own, backwards in zip(grus, seen, (False, True)):
+            value = x[flipped, np.arange(batch)] if backwards else x
+            fields = run_rows(gru, value, None if hx is None else hx[place])
+            own.observe(_values(fields, valid))
+            y = fields["h"][1:]
+            outputs.append(y[flipped, np.arange(batch)] if backwards else y)
+            place += 1
+        x = np.concatenate(outputs, axis=-1)
+
+
+def _values(fields: dict[str, np.ndarray], valid: np.ndarray) -> dict[str, np.ndarray]:
+    """operator -> [values, features] inside the rows; of the states the initial ones too."""
+    found = {}
+    for operator, name in OPERATOR_FIELDS.items():
+        values = fields[name]
+        found[operator] = np.concatenate([values[0], values[1:][valid]]) if name == "h" else values[valid]
+    return found
+
+
+def float64(tensor: torch.Tensor) -> np.ndarray:
+    """The values of a tensor on any device."""
+    return tensor.detach().to("cpu", torch.float64).numpy()
+
+
+def batches(data: Any) -> list[Any] | Any:
+    """The batches of calibration data: a tensor or a PackedSequence alone, or an iterable of them.
+
+    An item that is a tuple or a list, as loaders give them, counts by its first part.
+    """
+    if isinstance(data, (torch.Tensor, PackedSequence)):
+        return [data]
+    return (item[0] if isinstance(item, (tuple, list)) and not isinstance(item, PackedSequence) else item for item in data)

@@ -1,0 +1,101 @@
+"""One direction of a layer made ready on a device: its parameter set, its kernels, its float boundary."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import torch
+
+from cuda_impl.fast.network import Network, narrowest_dtype, prepare
+from cuda_impl.sequence import forward as run_stages
+from golden.spec.params import MShiftParams, PotParams
+from quant_gru.module_boundary import Point, point
+
+KEPT_IN = {"int8": torch.int8, "uint8": torch.uint8, "int16": torch.int16, "uint16": torch.uint16}
+
+
+@dataclass(frozen=True, eq=False)
+class Direction:
+    """A prepared direction.
+
+    params   its parameter set, network the prepared kernels
+    device   of all tensors given to it and made by it
+    reverse  whether it reads from T-1 to 0
+    """
+
+    params: MShiftParams | PotParams
+    network: Network
+    device: torch.device
+    reverse: bool
+
+    @cached_property
+    def x(self) -> Point:
+        """The float boundary of the input."""
+        return point(self.params, "x", self.device)
+
+    @cached_property
+    def h(self) -> Point:
+        """The float boundary of the state."""
+        return point(self.params, "h", self.device)
+
+    @cached_property
+    def kept_in(self) -> torch.dtype:
+        """What the kernels write states in."""
+        return KEPT_IN[narrowest_dtype(self.params.fmt_h).name]
+
+    @cached_property
+    def forwards(self) -> Direction:
+        """The same network for rows that were put in its order before."""
+        return replace(self, reverse=False) if self.reverse else self
+
+    def run(self, x: torch.Tensor, h0: torch.Tensor | None) -> torch.Tensor:
+        """Codes h [T+1,N,H] of codes x [T,N,C] and h0 [N,H], in time order.  [SPEC S]"""
+        out = torch.empty((x.shape[0] + 1, x.shape[1], self.params.hidden_size), dtype=self.kept_in, device=self.device)
+        if self.device.type == "cuda":
+            self.network.forward(x, h0, reverse=self.reverse, out=out)
+        else:
+            self.network.forward(x.numpy(), None if h0 is None else h0.numpy(), reverse=self.reverse, out=out.numpy())
+        return out if out.dtype != torch.uint16 else out.to(torch.int32)
+
+    def stages(self, x: torch.Tensor, h: torch.Tensor) -> dict[str, torch.Tensor]:
+        """Every intermediate of rows that are each one step: x codes [rows,C], h codes [rows,H]; fields [rows,...]."""
+        if self.device.type == "cuda":
+            return _gpu_stages(self.params, x, h)
+        trace = run_stages(self.params, x.numpy()[None], h.numpy(), device="host")
+        return {name: torch.from_numpy(v if name != "h" else v[1:])[0] if v.ndim else v for name, v in trace.items()}
+
+    def weights_real(self) -> list[tuple[torch.Tensor, torch.Tensor]]:
+        """(dequantized values, scales) of W [C,3H], R [H,3H], bx and br [3H], float32."""
+        return self._weights_real
+
+    @cached_property
+    def _weights_real(self) -> list[tuple[torch.Tensor, torch.Tensor]]:
+        found = []
+        for name in ("W", "R", "bx", "br"):
+            scale: Any
+            if isinstance(self.params, PotParams):
+                scale = np.exp2(-np.asarray(self.params.operators[f"weight.{name}"].exponent).astype(np.float64))
+            else:
+                scale = getattr(self.params, {"W": "s_w", "R": "s_r", "bx": "s_bx", "br": "s_br"}[name])
+            real = (getattr(self.params, name) * scale).astype(np.float32)
+            unit = np.broadcast_to(np.asarray(scale, np.float32), real.shape[-1:]).copy()
+            found.append((torch.from_numpy(real).to(self.device), torch.from_numpy(unit).to(self.device)))
+        return found
+
+
+def make_direction(params: MShiftParams | PotParams, device: torch.device, reverse: bool) -> Direction:
+    """A parameter set made ready on a device."""
+    return Direction(params, prepare(params, "gpu" if device.type == "cuda" else "host"), device, reverse)
+
+
+def _gpu_stages(params: Any, x: torch.Tensor, h: torch.Tensor) -> dict[str, torch.Tensor]:
+    """The intermediates on the GPU; the twin's own programs run on the default stream, in step with the caller's."""
+    caller, default = torch.cuda.current_stream(x.device), torch.cuda.default_stream(x.device)
+    default.wait_stream(caller)
+    trace = run_stages(params, x[None], h, device="gpu", on_device=True)
+    caller.wait_stream(default)
+    fields = {n: torch.as_tensor(v, device=x.device) for n, v in trace.items() if n != "h" and np.ndim(v)}
+    return {name: value[0] for name, value in fields.items()}

@@ -1,0 +1,211 @@
+"""Configuration and calibration of a QuantGRU, and the prepared networks made of them; one object beside the weights."""
+
+from __future__ import annotations
+
+import json
+import threading
+import warnings
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+
+from golden.spec.errors import ParameterError
+from golden.spec.layout import SCALAR_OPERATORS
+from quant_gru import config as widths
+from quant_gru import module_state as plain
+from quant_gru.config import BitwidthConfig
+from quant_gru.float_gru import FloatGru
+from quant_gru.module_calibration import observe_layers
+from quant_gru.module_network import Direction, make_direction
+from quant_gru.module_params import Template, make_template, override, rebuild
+from quant_gru.observers import PERCENTILE, Observers, checked_method
+
+Grus = Sequence[Sequence[FloatGru]]
+Points = dict[str, tuple[int | None, int | None]]
+
+
+class Quantization:
+    """What a QuantGRU knows besides its weights.
+
+    config     widths of the operators
+    method, percentile, datapath  how scales are made of the data
+    observers  statistics of every layer and direction, or None without data
+    templates  finished calibration of every layer and direction, or None
+    by_hand    operator -> (exponent, zero point) that were set, None where not
+    pending    whether data or settings have changed since templates were made
+    epoch      counts every change
+    Everything that changes it holds the lock; a copy has a lock and prepared networks of its own.
+    """
+
+    def __init__(self) -> None:
+        self.config = BitwidthConfig()
+        self.method, self.percentile, self.datapath = "histogram", float(PERCENTILE), "pot"
+        self.observers: list[list[Observers]] | None = None
+        self.templates: list[list[Template]] | None = None
+        self.by_hand: Points = {}
+        self.pending, self.epoch = False, 0
+        self._fresh()
+
+    def _fresh(self) -> None:
+        self.lock = threading.RLock()
+        self.prepared: dict[torch.device, tuple[Any, list[list[Direction]]]] = {}
+
+    def __getstate__(self) -> dict[str, Any]:
+        with self.lock:
+            kept = {k: v for k, v in self.__dict__.items() if k not in ("lock", "prepared")}
+            return kept | {"observers": None if self.observers is None else [list(v) for v in self.observers]}
+
+    def __setstate__(self, kept: Mapping[str, Any]) -> None:
+        self.__dict__.update(kept)
+        self._fresh()
+
+    @property
+    def known(self) -> bool:
+        """Whether there is data or a finished calibration."""
+        return self.templates is not None or self.observers is not None
+
+    def set(self, name: str, value: Any) -> None:
+        """Set config, method, percentile or datapath; scales are due to be made again when it is a change.
+
+        Raises   ParameterError naming the setting
+        """
+        if name == "method":
+            value = checked_method(value)
+        elif name == "percentile":
+            value = float(Observers("percentile", value).percentile)
+        elif name == "datapath":
+            value = plain.checked_datapath(value)
+        with self.lock:
+            if value == getattr(self, name):
+                return
+            setattr(self, name, value)
+            self.epoch += 1
+            if self.observers is not None:
+                self.pending = True
+            elif self.templates is not None:
+                self.templates = None
+                text = "the loaded quantization parameters are dropped: they were made for other settings"
+                warnings.warn(f"{text}; call calibrate(data)", stacklevel=4)
+
+    def set_by_hand(self, op: str, exponent: int | None, zero_point: int | None) -> None:
+        """Fix the exponent or the zero point of an operator in all layers and directions."""
+        if op not in SCALAR_OPERATORS:
+            raise ParameterError("operator", repr(op), f"one of {', '.join(SCALAR_OPERATORS)}")
+        with self.lock:
+            old = self.by_hand.get(op, (None, None))
+            points: Points = {op: (old[0] if exponent is None else exponent, old[1] if zero_point is None else zero_point)}
+            if self.templates is not None:
+                self.templates = [[override(t, points) for t in layer] for layer in self.templates]
+            self.by_hand |= points
+            self.epoch += 1
+
+    def observe(self, grus: Grus, x: np.ndarray, hx: np.ndarray | None, lengths: np.ndarray | None) -> None:
+        """Take one batch in; arguments as in observe_layers."""
+        with self.lock:
+            seen = self.observers or [[Observers(self.method, self.percentile) for _ in layer] for layer in grus]
+            observe_layers(grus, seen, x, hx, lengths)
+            self.observers, self.pending = seen, True
+            self.epoch += 1
+
+    def finalize(self, grus: Grus) -> None:
+        """Make templates of all data."""
+        with self.lock:
+            if self.observers is None:
+                raise RuntimeError("QuantGRU has no calibration data, call calibrate(data) first")
+            found = []
+            for layer, seen in zip(grus, self.observers):
+                uses = [o.using(self.method, self.percentile) for o in seen]
+                made = [make_template(g, o, self.config, self.datapath) for g, o in zip(layer, uses)]
+                found.append([override(t, self.by_hand) for t in made])
+            self.templates, self.pending = found, False
+            self.epoch += 1
+
+    def reset(self) -> None:
+        """Forget data, templates and what was set by hand."""
+        with self.lock:
+            self.observers, self.templates, self.pending, self.by_hand = None, None, False, {}
+            self.epoch += 1
+
+    def load(self, config: BitwidthConfig, datapath: str, templates: list[list[Template]]) -> None:
+        """Take finished templates; data is forgotten."""
+        with self.lock:
+            self.reset()
+            self.config, self.datapath, self.templates = config, datapath, templates
+
+    def ready(self, grus: Any) -> list[list[Template]]:
+        """The templates, finished when that is due; grus() gives the float networks."""
+        with self.lock:
+            if self.pending:
+                self.finalize(grus())
+            if self.templates is None:
+                raise RuntimeError("QuantGRU is not calibrated, call calibrate(data) or load_quant_params(path) first")
+            return self.templates
+
+    def directions(self, weights: Sequence[torch.Tensor], device: torch.device, grus: Any) -> list[list[Direction]]:
+        """The prepared network of the weights and settings of the moment; prepared once for each of their versions.
+
+        weights  all parameters; grus() gives them as float networks
+        """
+        versions = tuple([(w.data_ptr(), None if w.is_inference() else w._version) for w in weights])
+        entry = self.prepared.get(device)
+        if entry is not None and entry[0] == (self.epoch, versions):
+            return entry[1]
+        with self.lock:
+            entry = self.prepared.get(device)
+            if entry is not None and entry[0] == (self.epoch, versions):
+                return entry[1]
+            templates = self.ready(grus)
+            made = [
+                [make_direction(rebuild(t, g), device, bool(j)) for j, (t, g) in enumerate(zip(layer, nets))]
+                for layer, nets in zip(templates, grus())
+            ]
+            if None not in (version for _, version in versions):
+                self.prepared[device] = ((self.epoch, versions), made)
+            return made
+
+    def to_plain(self, use_quantization: bool) -> dict[str, Any] | None:
+        """Tensors and plain values, for a state dict; None where everything is as it was made."""
+        with self.lock:
+            settings = {"method": self.method, "percentile": self.percentile, "datapath": self.datapath}
+            untouched = settings == {"method": "histogram", "percentile": float(PERCENTILE), "datapath": "pot"}
+            if untouched and not self.known and not use_quantization and self.config == BitwidthConfig() and not self.by_hand:
+                return None
+            return {
+                "version": plain.VERSION,
+                **settings,
+                "use_quantization": use_quantization,
+                "bitwidths": json.dumps(widths.to_plain(self.config)),
+                "by_hand": json.dumps(self.by_hand),
+                "pending": self.pending,
+                "observers": plain.pack_observers(self.observers),
+                "templates": plain.pack_templates(self.templates),
+            }
+
+    def from_plain(self, found: Any, shape: Sequence[Sequence[tuple[int, int]]]) -> bool:
+        """Take what to_plain gave; shape gives (C, H) of every layer and direction.  Returns use_quantization.
+
+        Raises   ParameterError naming the entry; nothing is taken then
+        """
+        names = ("version", "method", "percentile", "datapath", "use_quantization", "bitwidths", "by_hand", "pending",
+                 "observers", "templates")  # fmt: skip
+        if not isinstance(found, Mapping) or set(found) != set(names) or found["version"] != plain.VERSION:
+            raise ParameterError("extra state", "of another kind", f"a state of QuantGRU, version {plain.VERSION}")
+        new = Quantization()
+        for name in ("method", "percentile", "datapath"):
+            new.set(name, found[name])
+        for name in ("use_quantization", "pending"):
+            if not isinstance(found[name], bool):
+                raise ParameterError(name, repr(found[name]), "true or false")
+        new.config = widths.from_plain(plain.parsed("bitwidths", found["bitwidths"]))
+        new.observers = plain.unpack_observers(found["observers"], shape)
+        new.templates = plain.unpack_templates(found["templates"], shape)
+        for op, (exponent, zero_point) in plain.points(found["by_hand"]).items():
+            new.set_by_hand(op, exponent, zero_point)
+        new.pending = found["pending"] and new.observers is not None
+        with self.lock:
+            epoch = self.epoch + 1
+            self.__dict__.update(new.__getstate__())
+            self.epoch = epoch
+        return bool(found["use_quantization"])
