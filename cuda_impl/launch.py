@@ -94,11 +94,12 @@ class Target:
         return array if isinstance(array, np.ndarray) else array.copy_to_host()
 
     def set_row(self, array: Any, index: int, values: np.ndarray) -> None:
-        """array[index] = values, from the host."""
+        """array[index] = values, from the host or, with the dtype of array, from the target."""
         if self.kind == "host":
             array[index] = values
         else:
-            array[index].copy_to_device(np.ascontiguousarray(values, array.dtype))
+            on_host = isinstance(values, np.ndarray)
+            array[index].copy_to_device(np.ascontiguousarray(values, array.dtype) if on_host else values)
 
     def run(self, program: str, rows: int, *arguments: Any, work: int = 0) -> None:
         """Start a program on `rows` rows; on the host, spread over threads where the work of a row is worth it."""

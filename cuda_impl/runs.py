@@ -26,6 +26,7 @@ class Run:
     """What every run needs: the target, the input on it, sizes and options.
 
     x  on the target: int32 codes [T,N,C], or float32 reals for dynamic ranges
+    on_device  whether the fields of a static run stay on the target
     """
 
     target: Target
@@ -34,6 +35,7 @@ class Run:
     reverse: bool
     inputs: int
     hidden: int
+    on_device: bool = False
 
     @property
     def steps(self) -> int:
@@ -98,9 +100,11 @@ Groups = tuple[tuple[tuple[str, ...], Any], ...]
 
 def gather(datapath: str, run: Run, found: dict[str, Any], groups: Groups) -> Trace:
     """The trace: fields in layout order, from single arrays and from groups of fields that share one array."""
-    fields = {name: run.target.get(array) for name, array in found.items()}
+    get = (lambda array: array) if run.on_device and datapath != "mshift-dynamic" else run.target.get
+    fields = {name: get(array) for name, array in found.items()}
     for names, array in groups:
-        fields.update(zip(names, run.target.get(array), strict=True))
+        shared = get(array)
+        fields.update((name, shared[i]) for i, name in enumerate(names))
     wanted = trace_fields(datapath, training=run.options.training, zoneout=run.options.blend)
     ordered = {f.name: fields[f.name].reshape(run.shape(f.axes)) for f in wanted}
     return Trace(datapath, ordered, run.reverse)

@@ -10,6 +10,7 @@ from cuda_impl import launch
 from cuda_impl.dynamic_run import run_dynamic
 from cuda_impl.runs import Run, run_mshift, run_pot
 from golden.spec.errors import ParameterError
+from golden.spec.formats import IntFormat
 from golden.spec.params import MShiftDynamicParams, MShiftParams, Params, check_input
 from golden.spec.trace import BidirectionalTrace, DynamicState, Trace, check_options, check_state
 
@@ -24,6 +25,7 @@ def forward(
     training: bool = False,
     reverse: bool = False,
     device: str = "auto",
+    on_device: bool = False,
 ) -> Trace:
     """Run a sequence and give back every named intermediate, as golden.sequence.forward does.  [SPEC S]
 
@@ -34,14 +36,16 @@ def forward(
     zoneout  probability in [0, 1]  [SPEC Z-2]
     reverse  read x from T-1 to 0  [SPEC S-2]
     device   "auto" (a usable GPU, else the host), "gpu", "host" or "simulator"
+    on_device  leave the fields of a static set where they were computed: on a GPU they are then arrays with
+             __cuda_array_interface__, and with x and h0 on the GPU nothing of their size passes through the host
     Returns  Trace of NumPy arrays
     Raises   ParameterError for a bad argument, RangeError naming tensor and step  [SPEC E-5, M-2]
     """
     target = launch.target(device)
     placed = _receive(params, x, target)
     options = check_options(launch.host_array("mask", mask), zoneout, training, (*placed.shape[:2], params.hidden_size))
-    state = check_state(params, h0 if isinstance(h0, DynamicState) else launch.host_array("h0", h0), placed.shape[1])
-    run = Run(target, placed, options, bool(reverse), params.input_size, params.hidden_size)
+    state = _receive_state(params, h0, placed.shape[1], target)
+    run = Run(target, placed, options, bool(reverse), params.input_size, params.hidden_size, bool(on_device))
     if isinstance(params, MShiftDynamicParams):
         return run_dynamic(params, run, state)
     return run_mshift(params, run, state) if isinstance(params, MShiftParams) else run_pot(params, run, state)
@@ -78,15 +82,32 @@ def _receive(params: Params, x: Any, target: launch.Target) -> Any:
     if target.kind == "gpu" and launch.is_gpu_array(x):
         array = launch.gpu_array(x)
         moving = params.datapath == "mshift-dynamic"
-        fits = array.dtype == np.float32 if moving else array.dtype.kind in "iu" and array.dtype != np.uint64
-        if fits and array.ndim == 3 and array.shape[1] > 0 and array.shape[2] == params.input_size:
-            placed = target.empty(array.shape, np.float32 if moving else np.int32)
-            bad = target.put(np.zeros(1, np.int32))
-            fmt = params.fmt_x
-            rows = array.shape[0] * array.shape[1]
-            target.run("receive_reals", rows, array, placed) if moving else target.run(
-                "receive_codes", rows, array, fmt.qmin, fmt.qmax, placed, bad
-            )
-            if target.get(bad)[0] == 0:
+        if array.ndim == 3 and array.shape[1] > 0 and array.shape[2] == params.input_size:
+            if moving and array.dtype == np.float32:
+                placed = target.empty(array.shape, np.float32)
+                target.run("receive_reals", array.shape[0] * array.shape[1], array, placed)
                 return placed
+            found = None if moving else _codes(array, params.fmt_x, target)
+            if found is not None:
+                return found
     return target.put(check_input(params, launch.host_array("x", x)))
+
+
+def _receive_state(params: Params, h0: Any, batch: int, target: launch.Target) -> Any:
+    """h0, checked; codes that lie on the GPU stay there."""
+    if target.kind == "gpu" and params.datapath != "mshift-dynamic" and launch.is_gpu_array(h0):
+        array = launch.gpu_array(h0)
+        if array.shape == (batch, params.hidden_size):
+            found = _codes(array.reshape((1, *array.shape)), params.fmt_h, target)
+            if found is not None:
+                return found[0]
+    return check_state(params, h0 if isinstance(h0, DynamicState) else launch.host_array("h0", h0), batch)
+
+
+def _codes(array: Any, fmt: IntFormat, target: launch.Target) -> Any:
+    """int32 codes [.,.,.] of an array on the GPU; None when they are not integers of the format, which the host explains."""
+    if array.dtype.kind not in "iu" or array.dtype == np.uint64:
+        return None
+    placed, bad = target.empty(array.shape, np.int32), target.put(np.zeros(1, np.int32))
+    target.run("receive_codes", array.shape[0] * array.shape[1], array, fmt.qmin, fmt.qmax, placed, bad)
+    return placed if target.get(bad)[0] == 0 else None
