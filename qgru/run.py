@@ -25,6 +25,7 @@ EXTRAS: dict[str, str] = {
     "torch": "torch",
     "onnx": "onnx",
     "onnxruntime": "onnx",
+    "distributed": "farm",
     "jinja2": "report",
     "matplotlib": "report",
     "g2p_en": "examples",

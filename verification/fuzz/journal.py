@@ -1,0 +1,163 @@
+"""The journal of a campaign: lines of JSON that are only ever added, each on the disk before it counts.
+
+A process that is killed loses at most the line that it was writing, and what that line stood for is done again.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from golden.spec.errors import ParameterError
+from verification.fuzz.campaign import MAX_INDEX, Campaign
+from verification.fuzz.subject import Subject
+
+FILE = "journal.jsonl"
+LOCK = "lock"
+FORMAT = "qgru fuzz journal"
+VERSION = 1
+MAX_BYTES = 1 << 32
+MAX_LINE = 1 << 26
+Entry = dict[str, Any]
+
+
+def header(name: str, subject: Subject) -> Entry:
+    """The line that entries of a campaign on a subject follow."""
+    who = {"spec": subject.spec, "judge": subject.judge, "timeout": subject.timeout}
+    return {"kind": "campaign", "format": FORMAT, "version": VERSION, "campaign": name, "subject": who}
+
+
+class Journal:
+    """A journal that is open for adding, by one process at a time.
+
+    entries  what it held when it was opened, and what was added since
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._lock = open(folder / LOCK, "a")  # noqa: SIM115 - held as long as the journal
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            self._lock.close()
+            raise ParameterError("OUT", repr(str(folder)), "a folder that no other qgru fuzz writes to") from None
+        self.entries, good = _read(folder / FILE) if (folder / FILE).exists() else ([], 0)
+        self._file = open(folder / FILE, "ab")  # noqa: SIM115
+        if self._file.tell() != good:
+            self._file.truncate(good)  # what a killed process left of its last line
+
+    def add(self, entry: Entry) -> None:
+        """Add a line; it is on the disk when this returns."""
+        self._file.write(json.dumps(entry, sort_keys=True, separators=(",", ":"), allow_nan=False).encode() + b"\n")
+        self._file.flush()
+        os.fsync(self._file.fileno())
+        self.entries.append(entry)
+
+    def close(self) -> None:
+        """Close the file and let others in."""
+        self._file.close()
+        self._lock.close()
+
+    def __enter__(self) -> Journal:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()
+
+
+def read_journal(folder: Path) -> list[Entry]:
+    """The entries of a folder's journal; a last line without its end is left out.
+
+    Raises ParameterError naming the line for what is no journal
+    """
+    if not (folder / FILE).is_file():
+        raise ParameterError(str(folder), f"a folder without {FILE}", "a folder that qgru fuzz wrote")
+    return _read(folder / FILE)[0]
+
+
+def _read(path: Path) -> tuple[list[Entry], int]:
+    """(entries, bytes of the whole lines)"""
+    if path.stat().st_size > MAX_BYTES:
+        raise ParameterError(str(path), f"{path.stat().st_size} bytes", f"at most {MAX_BYTES}")
+    entries: list[Entry] = []
+    good = 0
+    with open(path, "rb") as file:
+        for number, line in enumerate(iter(lambda: file.readline(MAX_LINE), b""), 1):
+            if not line.endswith(b"\n"):
+                if len(line) >= MAX_LINE:
+                    raise ParameterError(f"{path} line {number}", "too long", f"at most {MAX_LINE} bytes")
+                break
+            try:
+                entry = json.loads(line)
+                check_entry(entry, bool(entries))
+            except (ValueError, KeyError, TypeError, RecursionError) as error:
+                if not file.read(1):
+                    break  # a torn page at the end may hold any bytes
+                raise ParameterError(f"{path} line {number}", f"not an entry ({error})", "a line of a journal") from None
+            entries.append(entry)
+            good += len(line)
+    return entries, good
+
+
+def check_entry(entry: Any, begun: bool) -> None:
+    """Raise ValueError, KeyError or TypeError for what is no entry."""
+    if not isinstance(entry, dict):
+        raise ValueError(f"a {type(entry).__name__}")
+    kind = entry["kind"]
+    if kind == "campaign":
+        if entry["format"] != FORMAT or entry["version"] != VERSION:
+            raise ValueError(f"{entry['format']!r} version {entry['version']!r}, not {FORMAT!r} version {VERSION}")
+        Campaign.parse(entry["campaign"])
+        subject_of(entry)
+        return
+    if not begun:
+        raise ValueError(f"a {kind!r} before a campaign")
+    if kind == "shard":
+        start, stop = _index(entry["start"]), _index(entry["stop"])
+        _index(entry["compared"])
+        if stop <= start or not all(start <= _index(f["index"]) < stop for f in entry["findings"]):
+            raise ValueError(f"a shard of {start}...{stop}")
+        for finding in entry["findings"]:
+            _texts(finding, "datapath", "outcome", "stage", "detail")
+            _names(finding["explanations"])
+        for counts in (entry["outcomes"], entry["not_run"]):
+            if not isinstance(counts, Mapping) or any(type(n) is not int for n in counts.values()):
+                raise ValueError(f"counts {counts!r}")
+    elif kind == "shrunk":
+        _index(entry["index"])
+        _texts(entry, "problem", "report", "outcome", "stage")
+        _names(entry["explanations"])
+    else:
+        raise ValueError(f"kind {kind!r}")
+
+
+def subject_of(entry: Mapping[str, Any]) -> Subject:
+    """The subject of a header line."""
+    who = entry["subject"]
+    if set(who) != {"spec", "judge", "timeout"} or not isinstance(who["spec"], str) or type(who["judge"]) is not bool:
+        raise ValueError(f"subject {who!r}")
+    if not isinstance(who["timeout"], (int, float)) or not who["timeout"] > 0:
+        raise ValueError(f"timeout {who['timeout']!r}")
+    return Subject(who["spec"], who["judge"], float(who["timeout"]))
+
+
+def _index(value: Any) -> int:
+    if type(value) is not int or not 0 <= value <= MAX_INDEX:
+        raise ValueError(f"{value!r} where a whole number belongs")
+    return value
+
+
+def _texts(entry: Mapping[str, Any], *names: str) -> None:
+    for name in names:
+        if not isinstance(entry[name], str):
+            raise ValueError(f"{name} {entry[name]!r}")
+
+
+def _names(value: Any) -> None:
+    if not isinstance(value, list) or not all(isinstance(name, str) for name in value):
+        raise ValueError(f"explanations {value!r}")

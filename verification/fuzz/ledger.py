@@ -1,0 +1,143 @@
+"""What journals say when they are put together: which indices were run, what failed, what was shrunk."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from golden.spec.errors import ParameterError
+from verification.fuzz.campaign import Campaign
+from verification.fuzz.journal import Entry, header, subject_of
+from verification.fuzz.subject import Subject
+
+Range = tuple[int, int]
+
+
+@dataclass
+class Ledger:
+    """All that is known of one campaign on one subject.
+
+    shards    (start, stop) -> the shard's entry, as they were run; ranges of two runs may overlap
+    findings  index -> how it failed
+    shrunk    index -> the shrunk entry
+    """
+
+    campaign: Campaign
+    subject: Subject
+    shards: dict[Range, Entry] = field(default_factory=dict)
+    findings: dict[int, Entry] = field(default_factory=dict)
+    shrunk: dict[int, Entry] = field(default_factory=dict)
+
+    @property
+    def covered(self) -> list[Range]:
+        """The ranges of indices that were run, in order, none touching another."""
+        return union(self.shards)
+
+    @property
+    def problems(self) -> int:
+        """How many problems were run."""
+        return sum(stop - start for start, stop in self.covered)
+
+    def totals(self) -> tuple[int, Counter[str], Counter[str]]:
+        """(codes compared, outcomes, reasons of what was not run), from shards that do not overlap."""
+        compared, outcomes, not_run, reached = 0, Counter[str](), Counter[str](), 0
+        for start, stop in sorted(self.shards, key=lambda r: (r[0], -r[1])):
+            if start >= reached:
+                entry = self.shards[start, stop]
+                compared, reached = compared + entry["compared"], stop
+                outcomes.update(entry["outcomes"])
+                not_run.update(entry["not_run"])
+        return compared, outcomes, not_run
+
+    def missing(self, stop: int | None) -> Iterator[Range]:
+        """The ranges below stop (None: without end) that were not run yet."""
+        at = 0
+        for first, last in self.covered:
+            if stop is not None and first >= stop:
+                break
+            if at < first:
+                yield at, first
+            at = max(at, last)
+        if stop is None:
+            yield at, 2**62
+        elif at < stop:
+            yield at, stop
+
+    def add_shard(self, entry: Entry) -> None:
+        """Enter a shard.
+
+        Raises ParameterError where an index that was run before failed then and not now, or otherwise
+        """
+        start, stop = entry["start"], entry["stop"]
+        found = {f["index"]: f for f in entry["findings"]}
+        for first, last in self.covered:
+            low, high = max(start, first), min(stop, last)
+            again = {i for i in found if low <= i < high} | {i for i in self.findings if low <= i < high}
+            for i in sorted(again):
+                before, now = (_key(self.findings.get(i)), _key(found.get(i)))
+                if before != now:
+                    raise ParameterError(
+                        f"{self.campaign.name}:{i} on {self.subject.spec}", f"both {_said(before)} and {_said(now)}",
+                        "one result, since both journals hold it",
+                    )  # fmt: skip
+        same = self.shards.get((start, stop))
+        if same is None or _text(entry) < _text(same):
+            self.shards[start, stop] = entry
+        for i, f in found.items():
+            self.findings[i] = min(f, self.findings.get(i, f), key=_text)
+
+    def add_shrunk(self, entry: Entry) -> None:
+        """Enter a shrunk failure; of two the shorter one stays."""
+        i = entry["index"]
+        self.shrunk[i] = min(entry, self.shrunk.get(i, entry), key=lambda e: (len(e["problem"]), _text(e)))
+
+    def entries(self) -> Iterator[Entry]:
+        """The lines of a journal that holds just this, in an order of its own."""
+        yield header(self.campaign.name, self.subject)
+        for key in sorted(self.shards):
+            yield self.shards[key]
+        for i in sorted(self.shrunk):
+            yield self.shrunk[i]
+
+
+def _key(finding: Entry | None) -> tuple[str, str] | None:
+    return None if finding is None else (finding["outcome"], finding["stage"])
+
+
+def _said(key: tuple[str, str] | None) -> str:
+    return "equal" if key is None else " at ".join(part for part in key if part)
+
+
+def _text(entry: Entry) -> str:
+    return json.dumps(entry, sort_keys=True)
+
+
+def union(ranges: Iterable[Range]) -> list[Range]:
+    """Ranges put together: in order, none touching another."""
+    out: list[Range] = []
+    for start, stop in sorted(ranges):
+        if out and start <= out[-1][1]:
+            out[-1] = out[-1][0], max(out[-1][1], stop)
+        else:
+            out.append((start, stop))
+    return out
+
+
+def ledgers(entries: Iterable[Entry], known: dict[Any, Ledger] | None = None) -> dict[tuple[str, str], Ledger]:
+    """(campaign, subject) -> ledger of a journal's entries, entered into those that are known already.
+
+    Raises ParameterError where two entries contradict each other
+    """
+    out = {} if known is None else known
+    current: Ledger | None = None
+    for entry in entries:
+        if entry["kind"] == "campaign":
+            subject = subject_of(entry)
+            key = entry["campaign"], json.dumps(entry["subject"], sort_keys=True)
+            current = out.setdefault(key, Ledger(Campaign.parse(entry["campaign"]), subject))
+        elif current is not None:
+            (current.add_shard if entry["kind"] == "shard" else current.add_shrunk)(entry)
+    return dict(sorted(out.items()))
