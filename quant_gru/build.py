@@ -13,7 +13,7 @@ from golden.rescale import derive_mshifts, scale_product
 from golden.spec.arrays import checked_int
 from golden.spec.errors import ParameterError
 from golden.spec.formats import BIAS_BITS, INT8, INT32, TENSOR_BITS, IntFormat
-from golden.spec.layout import GATES, OPERATORS, SCALAR_OPERATORS, UNSIGNED_OPERATORS
+from golden.spec.layout import GATES, OPERATORS, SCALAR_OPERATORS, UNSIGNED_OPERATORS, WEIGHT_OPERATORS
 from golden.spec.params import MShiftDynamicParams, MShiftParams, Operator, PotParams
 from golden.spec.rounding import Rounding
 from golden.tables import gate_table, pot_table
@@ -63,13 +63,29 @@ def pot_params(
     for name in SCALAR_OPERATORS:
         choice = ranges.choose(name, chosen[name], bool(flags.get(name, False)))
         operators[name] = Operator(chosen[name], *choice.power_of_two(name, chosen[name], bool(flags.get(name, False))))
-    codes: dict[str, Any] = {}
-    for key in ("W", "R", "bx", "br"):
-        name = f"weight.{key}"
+    for name in WEIGHT_OPERATORS:
         if not flags.get(name, True):
             raise ParameterError(f"symmetric_operators {name}", False, "true, weights and biases are symmetric")
-        exponents = ranges.channel_exponents(name, getattr(gru, key), chosen[name])
-        operators[name], codes[key] = Operator(chosen[name], exponents, 0), _codes(getattr(gru, key), exponents, chosen[name])
+        exponents = ranges.channel_exponents(name, getattr(gru, name.removeprefix("weight.")), chosen[name])
+        operators[name] = Operator(chosen[name], exponents, 0)
+    return pot_from_operators(gru, operators, rounding=rounding, activation=activation)
+
+
+def pot_from_operators(
+    gru: FloatGru,
+    operators: Mapping[str, Operator],
+    *,
+    rounding: Rounding = Rounding.TIES_AWAY,
+    activation: str = "piecewise_linear",
+) -> PotParams:
+    """The parameter set whose operators are given: codes of the weights and biases, and tables.  [SPEC Q-1, Q-4, A-5]
+
+    operators  all eighteen; those of weights and biases have an exponent for each of the 3H channels
+    """
+    codes: dict[str, Any] = {}
+    for name in WEIGHT_OPERATORS:
+        key, op = name.removeprefix("weight."), operators[name]
+        codes[key] = _codes(getattr(gru, key), np.asarray(op.exponent), op.fmt)
     tables: dict[str, Any] = {}
     for k in GATES:
         function = "tanh" if k == "g" else "sigmoid"
@@ -153,19 +169,44 @@ def mshift_params(
         gate_bits, x_symmetric, h_symmetric = _mshift_widths(checked_widths(widths), gate_bits, x_symmetric, h_symmetric)
     s_w, _ = symmetric(*extremes(gru.W, tensor="W"), INT8, tensor="W")
     s_r, _ = symmetric(*extremes(gru.R, tensor="R"), INT8, tensor="R")
-    s_x, zp_x = _point("x", ranges, x_symmetric)
-    s_h, zp_h = _point("h", ranges, h_symmetric)
-    s_b = scale_product(s_w, s_x, "s_Wx")
+    x, h = _point("x", ranges, x_symmetric), _point("h", ranges, h_symmetric)
+    s_b = scale_product(s_w, x[0], "s_Wx")
+    scales = gate_scales_for(_checked_gate_bits(gate_bits)) if gate_scales is None else gate_scales
+    return mshift_from_scales(
+        gru, s_w, s_r, x, h, s_b, s_b, scales, gate_bits=gate_bits, shift=shift, shift_bias=shift_bias, reciprocal=reciprocal
+    )
+
+
+def mshift_from_scales(
+    gru: FloatGru,
+    s_w: float,
+    s_r: float,
+    x: tuple[float, int],
+    h: tuple[float, int],
+    s_bx: float,
+    s_br: float,
+    gate_scales: GateScales,
+    *,
+    gate_bits: int = 8,
+    shift: int = 18,
+    shift_bias: int = 24,
+    reciprocal: bool = False,
+) -> MShiftParams:
+    """The static parameter set of datapath M whose scales are given: codes, multipliers and tables.  [SPEC Q-1, Q-4, G-M]
+
+    s_*   binary32 scales of W, R, bx and br
+    x, h  (scale, zero point)
+    """
     scales, tables = _gates(gate_bits, gate_scales)
-    m: dict[str, Any] = dict(derive_mshifts(s_w, s_r, s_x, s_h, s_b, s_b, *scales, shift=shift, shift_bias=shift_bias))
+    m: dict[str, Any] = dict(derive_mshifts(s_w, s_r, x[0], h[0], s_bx, s_br, *scales, shift=shift, shift_bias=shift_bias))
     return MShiftParams(
         W=quantize(gru.W, s_w, 0, INT8),
         R=quantize(gru.R, s_r, 0, INT8),
-        bx=quantize_bias(gru.bx, s_b, INT32),
-        br=quantize_bias(gru.br, s_b, INT32),
-        s_x=s_x, s_h=s_h, s_w=s_w, s_r=s_r, s_bx=s_b, s_br=s_b,
+        bx=quantize_bias(gru.bx, s_bx, INT32),
+        br=quantize_bias(gru.br, s_br, INT32),
+        s_x=x[0], s_h=h[0], s_w=s_w, s_r=s_r, s_bx=s_bx, s_br=s_br,
         s_z=scales[0], s_r_gate=scales[1], s_g=scales[2],
-        zp_x=zp_x, zp_h=zp_h, gate_bits=gate_bits, reciprocal=reciprocal,
+        zp_x=x[1], zp_h=h[1], gate_bits=gate_bits, reciprocal=reciprocal,
         **m, **tables,
     )  # fmt: skip
 
@@ -212,13 +253,18 @@ def dynamic_params(
     )  # fmt: skip
 
 
-def _gates(gate_bits: int, gate_scales: GateScales | None) -> tuple[GateScales, dict[str, Any]]:
+def _checked_gate_bits(gate_bits: int) -> int:
     if gate_bits not in (8, 16) or isinstance(gate_bits, bool):
         raise ParameterError("gate_bits", repr(gate_bits), "8 or 16")
-    scales = gate_scales_for(gate_bits) if gate_scales is None else gate_scales
+    return gate_bits
+
+
+def _gates(gate_bits: int, gate_scales: GateScales | None) -> tuple[GateScales, dict[str, Any]]:
+    scales = gate_scales_for(_checked_gate_bits(gate_bits)) if gate_scales is None else gate_scales
     if len(scales) != 3:
         raise ParameterError("gate_scales", repr(scales), "three scales, of the gates z, r and g")
     names = zip(GATES, scales)
+    _checked_gate_bits(gate_bits)
     return scales, {f"table_{k}": gate_table("tanh" if k == "g" else "sigmoid", s, 0, gate_bits) for k, s in names}
 
 

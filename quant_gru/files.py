@@ -1,0 +1,35 @@
+"""A file that appears complete or not at all."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+
+@contextmanager
+def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """A new path beside path to write to; it takes the name of path when the block ends well, and an old file stays otherwise.
+
+    Raises   OSError; the folder of path must exist
+    """
+    target = Path(path)
+    handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.", suffix=target.suffix)
+    os.close(handle)
+    try:
+        yield Path(name)
+        mask = os.umask(0)
+        os.umask(mask)
+        os.chmod(name, 0o666 & ~mask)
+        os.replace(name, target)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
+
+
+def atomic_text(path: str | os.PathLike[str], text: str) -> None:
+    """Write text as UTF-8 with "\\n" line ends."""
+    with atomic_path(path) as fresh:
+        fresh.write_text(text, encoding="utf-8", newline="\n")

@@ -1,0 +1,85 @@
+"""Plots of a calibration: the histogram of every operator and the range that was chosen for it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from os import PathLike
+from typing import Any
+
+from golden.spec.errors import ParameterError
+from golden.spec.formats import INT8
+from golden.spec.layout import OPERATOR_FIELDS
+from golden.spec.params import MShiftParams, PotParams
+from quant_gru.errors import MissingPart
+from quant_gru.files import atomic_path
+from quant_gru.observers import Observers
+
+COLUMNS = 4
+SUFFIXES = (".png", ".svg", ".pdf")
+
+
+def chosen_ranges(params: PotParams | MShiftParams) -> dict[str, tuple[float, float]]:
+    """operator -> the reals of the least and the greatest code, of the operators that have a histogram."""
+    if isinstance(params, MShiftParams):
+        points = {"input.x": (params.s_x, params.zp_x, INT8), "input.h": (params.s_h, params.zp_h, INT8)}
+        for gate, scale in zip("zrg", (params.s_z, params.s_r_gate, params.s_g)):
+            points[f"gate.{gate}_pre"] = (scale, getattr(params, f"zp_{gate}"), params.fmt_pre)
+    else:
+        ops = ((name, params.operators[name]) for name in OPERATOR_FIELDS)
+        points = {name: (2.0 ** -int(op.exponent), op.zero_point, op.fmt) for name, op in ops}
+    return {name: ((fmt.qmin - zp) * scale, (fmt.qmax - zp) * scale) for name, (scale, zp, fmt) in points.items()}
+
+
+def plot_calibration(path: str | PathLike[str], observers: Observers, params: PotParams | MShiftParams | None = None) -> None:
+    """Draw the histogram of every operator, and the range that its codes cover.
+
+    path       .png, .svg or .pdf; the file appears complete or not at all
+    observers  what was seen
+    params     the parameter set whose ranges are drawn; None draws the histograms alone
+    Raises     MissingPart without matplotlib; ParameterError for another suffix, or when nothing was seen
+    """
+    ranges = {} if params is None else chosen_ranges(params)
+    save_plot(path, observers, ranges)
+
+
+def save_plot(path: str | PathLike[str], observers: Observers, ranges: Mapping[str, tuple[float, float]]) -> None:
+    """As plot_calibration, with the ranges given: operator -> (low, high)."""
+    try:
+        from matplotlib.backends.backend_agg import FigureCanvasAgg
+        from matplotlib.figure import Figure
+    except ModuleNotFoundError:
+        raise MissingPart("matplotlib", "report") from None
+    if observers.empty:
+        raise ParameterError("calibration data", "empty", "at least one batch")
+    with atomic_path(path) as fresh:
+        if fresh.suffix not in SUFFIXES:
+            raise ParameterError("plot", repr(str(path)), f"a file name with one of {', '.join(SUFFIXES)}")
+        rows = math.ceil(len(OPERATOR_FIELDS) / COLUMNS)
+        figure = Figure(figsize=(4 * COLUMNS, 2.6 * rows), layout="constrained")
+        FigureCanvasAgg(figure)
+        axes = figure.subplots(rows, COLUMNS).ravel()
+        for axis, name in zip(axes, OPERATOR_FIELDS):
+            _draw(axis, name, observers, ranges.get(name))
+        for axis in axes[len(OPERATOR_FIELDS) :]:
+            axis.set_visible(False)
+        figure.suptitle(f"calibration by {observers.method}")
+        figure.savefig(fresh, dpi=100, metadata={"Date": None} if fresh.suffix == ".svg" else None)
+
+
+def _draw(axis: Any, name: str, observers: Observers, chosen: tuple[float, float] | None) -> None:
+    seen = observers.histograms[name]
+    axis.stairs(seen.counts, seen.edges, fill=True, color="tab:blue")
+    axis.set_yscale("log", nonpositive="clip")
+    low, high = min(seen.low, 0.0), max(seen.high, 0.0)
+    title = f"{name}\nseen [{seen.low:.4g}, {seen.high:.4g}]"
+    if chosen is not None:
+        axis.axvspan(*chosen, color="tab:orange", alpha=0.2)
+        for end in chosen:
+            axis.axvline(end, color="tab:orange", linewidth=1)
+        low, high = min(low, chosen[0]), max(high, chosen[1])
+        title += f", codes [{chosen[0]:.4g}, {chosen[1]:.4g}]"
+    margin = 0.03 * (high - low) or 1.0
+    axis.set_xlim(low - margin, high + margin)
+    axis.set_title(title, fontsize=8)
+    axis.tick_params(labelsize=7)
