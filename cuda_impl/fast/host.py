@@ -12,7 +12,8 @@ from cuda_impl.fast import host_cell_mshift, host_cell_pot, pack, pack_mshift, p
 from cuda_impl.fast.host_ir import best_isa
 from cuda_impl.fast.host_programs import Cell, Product, permute_on, product_program, step_program
 from cuda_impl.fast.host_state import BYTE, FULL, WIDE_ADDRESS, Form
-from cuda_impl.fast.host_threads import claim_meeting, release_meeting, run_parts
+from cuda_impl.fast.host_sync import COUNTERS
+from cuda_impl.fast.host_threads import run_shared
 from cuda_impl.fast.network import narrowest_dtype
 from cuda_impl.hidden import zoneout_factor
 from golden.spec.bounds import spread
@@ -21,11 +22,20 @@ from golden.spec.formats import IntFormat
 from golden.spec.params import MShiftDynamicParams, MShiftParams, Params, PotParams, check_input
 from golden.spec.trace import check_options, check_state
 
-SPAN_ROWS = 64  # rows of input products that are made at a time, for each worker
-MAC_NS, UNIT_NS = 0.01, 0.4  # rough costs, only to decide whether threads are worth their start
-THREAD_WORTH_NS = 150_000.0
-STEP_WORTH_NS = 4_000.0
-ROWS_TO_SHARE = 8  # rows per worker from which workers share rows, not units
+SPAN_ROWS, SPAN_STEPS = 128, 8  # input products are made for at least so many rows or steps at a time
+MAC_NS, UNIT_NS = 0.005, 0.3  # rough costs on one core, only to decide whether workers are worth it
+RUN_WORTH_NS, STEP_WORTH_NS = 200_000.0, 10_000.0
+PIECES, LEAST_ROWS = 4, 8  # pieces of a phase for each worker; rows of a piece
+
+
+@dataclass(frozen=True)
+class Split:
+    """How a run is shared: units * row_groups tickets a phase; span steps of input products at a time."""
+
+    workers: int
+    units: int
+    row_groups: int
+    span: int
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,71 +104,65 @@ class HostNetwork:
 
     def _run(self, x: np.ndarray, h: np.ndarray, mask: np.ndarray, numbers: np.ndarray, reverse: int, threads: Any) -> None:
         steps, batch, inputs = x.shape
-        blocks, form = self.h_side.packed.blocks, self.h_side.product.form
-        dtype = np.uint8 if form.kind == "bytes" else np.int16
-        state = np.zeros((2, form.planes, batch, self.state_length), dtype)
+        xs, form, hidden = self.x_side, self.h_side.product.form, h.shape[2]
+        state = np.zeros((2, form.planes, batch, self.state_length), _operand_type(form))
         put_codes(state[0], h[0], self.h_side.base)
-        counter = np.zeros(1, np.int64)
-        cost = MAC_NS * 3 * h.shape[2] * (inputs + h.shape[2]) * batch + UNIT_NS * batch * h.shape[2]
-        parts, meeting = share(batch, blocks, cost, steps, threads)
-        common = (x, h, mask, numbers, reverse, state, counter)
-        try:
-            run_parts(self._part, [(*common, *part) for part in parts])
-        finally:
-            if meeting:
-                release_meeting()
+        split = share(batch, self.h_side.packed.blocks, inputs, hidden, steps, threads)
+        rows = split.span * batch
+        operand = np.zeros((xs.product.form.planes, rows, xs.packed.length), _operand_type(xs.product.form))
+        products = np.empty(xs.packed.blocks * rows * xs.product.tile_bytes, np.uint8)
+        padded = np.zeros((batch if len(mask) else 0, self.state_length), np.uint8)
+        counters = np.zeros(COUNTERS, np.int64)
+        run_shared(
+            self._work, split.workers, split, counters, x, h, mask, numbers, reverse, state, operand, products, padded
+        )  # fmt: skip
 
     @property
     def state_length(self) -> int:
         """Codes of a row of the state's operand."""
         return self.h_side.packed.length
 
-    def _part(
-        self, x: np.ndarray, h: np.ndarray, mask: np.ndarray, numbers: np.ndarray, reverse: int, state: np.ndarray,
-        counter: np.ndarray, row_first: int, row_last: int, block_first: int, block_last: int, parties: int,
+    def _work(
+        self, split: Split, counters: np.ndarray, x: np.ndarray, h: np.ndarray, mask: np.ndarray, numbers: np.ndarray,
+        reverse: int, state: np.ndarray, operand: np.ndarray, products: np.ndarray, padded: np.ndarray,
     ) -> None:  # fmt: skip
-        """One worker's share: some rows, or some units of all rows."""
+        """What every worker does: take tickets until the run is done."""
         xs, hs = self.x_side, self.h_side
         multiply, step = product_program(xs.product), step_program(hs.product, self.cell)
-        steps, rows = x.shape[0], row_last - row_first
-        span = min(steps, max(1, SPAN_ROWS // rows))
-        operand = np.zeros((xs.product.form.planes, span * rows, xs.packed.length), _operand_type(xs.product.form))
-        products = np.empty((block_last - block_first) * span * rows * xs.product.tile_bytes, np.uint8)
-        parts, Rh = np.empty((8, 48), np.int32), np.empty(rows * hs.product.tile_bytes, np.uint8)
-        padded = np.zeros((x.shape[1] if len(mask) else 0, self.state_length), np.uint8)
-        for first in range(0, steps, span):
-            last = min(steps, first + span)
+        steps, batch, _ = x.shape
+        parts, Rh = np.empty((8, 48), np.int32), np.empty(batch * hs.product.tile_bytes, np.uint8)
+        phase = 0
+        for first in range(0, steps, split.span):
+            last = min(steps, first + split.span)
             multiply(
-                first, last, steps, reverse, row_first, row_last, block_first, block_last,
+                counters, phase, split.units, split.row_groups, first, last, steps, reverse,
                 xs.base, xs.packed.groups, xs.packed.chunk, xs.packed.words, xs.start, xs.correction,
                 x, operand, parts, products,
             )  # fmt: skip
             step(
-                first, last, steps, reverse, row_first, row_last, block_first, block_last, parties, counter,
+                counters, phase + 2, split.units, split.row_groups, first, last, steps, reverse,
                 hs.base, hs.packed.groups, hs.packed.chunk, hs.packed.words, hs.start, hs.correction,
                 self.constants, numbers, self.tables, products, xs.product.tile_bytes, Rh, parts, state, mask, padded, h,
             )  # fmt: skip
+            phase += 2 + last - first
 
 
 def _operand_type(form: Form) -> Any:
     return np.uint8 if form.kind == "bytes" else np.int16
 
 
-def share(batch: int, blocks: int, step_ns: float, steps: int, threads: int | None) -> tuple[list[tuple[int, ...]], bool]:
-    """([(row_first, row_last, block_first, block_last, parties), ...], whether the workers meet).
-
-    step_ns  what a step costs on one core, roughly
-    """
+def share(batch: int, blocks: int, inputs: int, hidden: int, steps: int, threads: int | None) -> Split:
+    """How a run is cut: one piece a phase on one worker, else a few for each."""
+    step_ns = batch * hidden * (3 * MAC_NS * (inputs + hidden) + UNIT_NS)
     count = launch.workers() if threads is None else max(1, threads)
-    if threads is None and step_ns * steps < THREAD_WORTH_NS:
+    if threads is None and (step_ns * steps < RUN_WORTH_NS or step_ns < STEP_WORTH_NS):
         count = 1
-    by_rows = min(count, batch)
-    by_blocks = min(count, blocks, launch.workers())
-    if by_blocks > 1 and batch < ROWS_TO_SHARE * count and step_ns > STEP_WORTH_NS and claim_meeting():
-        edges = [blocks * i // by_blocks for i in range(by_blocks + 1)]
-        return [(0, batch, a, b, by_blocks) for a, b in zip(edges, edges[1:])], True
-    edges = [batch * i // by_rows for i in range(by_rows + 1)]
-    return [(a, b, 0, blocks, 1) for a, b in zip(edges, edges[1:])], False
+    span = min(steps, max(SPAN_STEPS, SPAN_ROWS // batch))
+    if count == 1:
+        return Split(1, 1, 1, span)
+    units = min(blocks, PIECES * count)
+    row_groups = max(1, min(PIECES * count // units, batch // LEAST_ROWS))
+    return Split(count, units, row_groups, span)
 
 
 def codes_of(p: Any, x: Any) -> np.ndarray:

@@ -1,15 +1,15 @@
 """The loops of the host build: input products of a span of steps, then the steps.  [SPEC L-1, S-1, S-2]
 
 Compiled by host_programs.py, which binds the names in capitals: DOT8 ... DOT1, JOIN, CELL, PLANES, SIMPLE and TILE_BYTES.
-A run works on rows row_first...row_last and on blocks of sixteen units block_first...block_last; several runs share the rows
-or the blocks of one network. Everything is in place before the first step; nothing is allocated here.
+Every worker of a run calls the same program; they share it by tickets, each some blocks of sixteen units for some rows. A
+program returns when all of it is done, by whomever. Everything is in place before the first step; nothing is allocated here.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-from cuda_impl.fast.host_sync import meet
+from cuda_impl.fast.host_sync import open_next, take_ticket, was_last
 
 DOT8: Any = None
 DOT4: Any = None
@@ -64,38 +64,57 @@ def multiply_block(data, plane_step, row_step, rows, weights, groups, chunk, sta
         done += count
 
 
+def convert_rows(first_row, last_row, first, steps, reverse, base, x, operand):
+    """Rows of the operand [PLANES, steps * N, K] from codes x [T,N,C], viewed as unsigned."""
+    batch, inputs = x.shape[1], x.shape[2]
+    for m in range(first_row, last_row):
+        i, n = first + m // batch, m % batch
+        t = steps - 1 - i if reverse != 0 else i
+        if PLANES == 1:
+            for k in range(inputs):
+                operand[0, m, k] = (x[t, n, k] - base) & 255
+        else:
+            for k in range(inputs):
+                u = x[t, n, k] - base
+                operand[0, m, k] = u & 255
+                operand[1, m, k] = (u >> 8) & 255
+
+
 def input_products(
-    first, last, steps, reverse, row_first, row_last, block_first, block_last,
+    counters, phase, units, row_groups, first, last, steps, reverse,
     base, groups, chunk, W, start, correction, x, operand, parts, products,
 ):  # fmt: skip
-    """products [blocks, steps, rows, 48] of processed steps first...last.  [SPEC L-1, S-2]
+    """products [blocks, steps, N, 48] of processed steps first...last, in two phases.  [SPEC L-1, S-2]
 
-    x        [T,N,C], viewed as unsigned; a code less base is unsigned too
-    operand  [PLANES, steps * rows, K] for these rows; parts int32 [8, 48]
+    counters  int64, the run's; phase is the first of the two; units * row_groups tickets
+    x         [T,N,C], viewed as unsigned; a code less base is unsigned too
+    operand   [PLANES, steps * N, K]; parts int32 [8, 48], this worker's
     """
-    rows, inputs = row_last - row_first, x.shape[2]
-    for i in range(first, last):
-        t = steps - 1 - i if reverse != 0 else i
-        for n in range(rows):
-            m = (i - first) * rows + n
-            if PLANES == 1:
-                for k in range(inputs):
-                    operand[0, m, k] = (x[t, row_first + n, k] - base) & 255
-            else:
-                for k in range(inputs):
-                    u = x[t, row_first + n, k] - base
-                    operand[0, m, k] = u & 255
-                    operand[1, m, k] = (u >> 8) & 255
-    count = (last - first) * rows
+    tickets, count, blocks = units * row_groups, (last - first) * x.shape[1], W.shape[0]
     plane_step, row_step = operand.strides[0], operand.strides[1]
-    data = operand.ctypes.data
-    for block in range(block_first, block_last):
-        multiply_block(
-            data, plane_step, row_step, count, W.ctypes.data + block * groups * PART_BYTES, groups, chunk,
-            start.ctypes.data + block * PART_BYTES if SIMPLE else start.ctypes.data,
-            correction.ctypes.data + block * TILE_BYTES, parts.ctypes.data,
-            products.ctypes.data + (block - block_first) * count * TILE_BYTES,
-        )  # fmt: skip
+    shared = counters.ctypes.data
+    while True:
+        ticket = take_ticket(shared, phase + 2, tickets)
+        if ticket < 0:
+            return
+        share = ticket - phase * tickets
+        if share < tickets:
+            convert_rows(
+                count * share // tickets, count * (share + 1) // tickets, first, steps, reverse, base, x, operand
+            )  # fmt: skip
+        else:
+            unit, group = (share - tickets) % units, (share - tickets) // units
+            row, stop = count * group // row_groups, count * (group + 1) // row_groups
+            for block in range(blocks * unit // units, blocks * (unit + 1) // units):
+                multiply_block(
+                    operand.ctypes.data + row * row_step, plane_step, row_step, stop - row,
+                    W.ctypes.data + block * groups * PART_BYTES, groups, chunk,
+                    start.ctypes.data + block * PART_BYTES if SIMPLE else start.ctypes.data,
+                    correction.ctypes.data + block * TILE_BYTES, parts.ctypes.data,
+                    products.ctypes.data + (block * count + row) * TILE_BYTES,
+                )  # fmt: skip
+        if was_last(shared, tickets):
+            open_next(shared)
 
 
 def one_step(
@@ -140,32 +159,54 @@ def pad_mask(mask, row_first, row_last, unit_first, unit_last, padded):
 
 
 def run_steps(
-    first, last, steps, reverse, row_first, row_last, block_first, block_last, parties, counter,
+    counters, phase, units, row_groups, first, last, steps, reverse,
     base, groups, chunk, R, start, correction, constants, numbers, tables,
     products, x_bytes, Rh, parts, state, mask, padded, h,
 ):  # fmt: skip
-    """Processed steps first...last with constant numbers: h [T+1,N,H], viewed as unsigned.  [SPEC S-1, S-2]
+    """Processed steps first...last with constant numbers, a phase each: h [T+1,N,H], viewed as unsigned.  [SPEC S-1, S-2]
 
-    counter  int64 [1] where the parties meet after each step, when they share rows
-    state    [2, PLANES, N, K]; the state before step i is state[i & 1]
-    mask     uint8 [T,N,H], or no elements; padded uint8 [N,K]
+    state      [2, PLANES, N, K]; the state before step i is state[i & 1]
+    mask       uint8 [T,N,H], or no elements; padded uint8 [N,K]
+    Rh, parts  this worker's
     """
-    rows, hidden = row_last - row_first, h.shape[2]
-    unit_first, unit_last = 16 * block_first, min(16 * block_last, hidden)
-    row_step = state.strides[2]
-    for i in range(first, last):
-        t = steps - 1 - i if reverse != 0 else i
-        masked = 0
-        if mask.shape[0] > 0:
-            pad_mask(mask[t], row_first, row_last, unit_first, unit_last, padded)
-            masked = padded.ctypes.data + row_first * padded.strides[0]
-        now, after = state[i & 1], state[(i + 1) & 1]
-        one_step(
-            now.ctypes.data + row_first * row_step, after.ctypes.data + row_first * row_step, state.strides[1], row_step, rows,
-            block_first, block_last, groups, chunk, R.ctypes.data, start.ctypes.data, correction.ctypes.data,
-            constants.ctypes.data, constants.strides[0], numbers.ctypes.data, tables.ctypes.data,
-            products.ctypes.data + (i - first) * rows * x_bytes, (last - first) * rows * x_bytes, x_bytes,
-            Rh.ctypes.data, parts.ctypes.data, masked, padded.strides[0], state.strides[3],
+    tickets, blocks, batch = units * row_groups, R.shape[0], h.shape[1]
+    shared = counters.ctypes.data
+    while True:
+        ticket = take_ticket(shared, phase + last - first, tickets)
+        if ticket < 0:
+            return
+        i = first + ticket // tickets - phase
+        unit, group = ticket % tickets % units, ticket % tickets // units
+        share_of_step(
+            i, first, last, steps - 1 - i if reverse != 0 else i,
+            batch * group // row_groups, batch * (group + 1) // row_groups,
+            blocks * unit // units, blocks * (unit + 1) // units,
+            base, groups, chunk, R, start, correction, constants, numbers, tables,
+            products, x_bytes, Rh, parts, state, mask, padded, h,
         )  # fmt: skip
-        copy_out(after, row_first, row_last, unit_first, unit_last, base, h[t + 1])
-        meet(counter.ctypes.data, parties)
+        if was_last(shared, tickets):
+            open_next(shared)
+
+
+def share_of_step(
+    i, first, last, t, row_first, row_last, block_first, block_last,
+    base, groups, chunk, R, start, correction, constants, numbers, tables,
+    products, x_bytes, Rh, parts, state, mask, padded, h,
+):  # fmt: skip
+    """Some rows and blocks of processed step i, which is time t: the state, and h[t + 1].  [SPEC S-1]"""
+    row_step, batch = state.strides[2], h.shape[1]
+    unit_first, unit_last = 16 * block_first, min(16 * block_last, h.shape[2])
+    masked = 0
+    if mask.shape[0] > 0:
+        pad_mask(mask[t], row_first, row_last, unit_first, unit_last, padded)
+        masked = padded.ctypes.data + row_first * padded.strides[0]
+    now, after = state[i & 1], state[(i + 1) & 1]
+    Wx_step = (last - first) * batch * x_bytes
+    one_step(
+        now.ctypes.data + row_first * row_step, after.ctypes.data + row_first * row_step, state.strides[1], row_step,
+        row_last - row_first, block_first, block_last, groups, chunk, R.ctypes.data, start.ctypes.data, correction.ctypes.data,
+        constants.ctypes.data, constants.strides[0], numbers.ctypes.data, tables.ctypes.data,
+        products.ctypes.data + block_first * Wx_step + ((i - first) * batch + row_first) * x_bytes, Wx_step, x_bytes,
+        Rh.ctypes.data, parts.ctypes.data, masked, padded.strides[0], state.strides[3],
+    )  # fmt: skip
+    copy_out(after, row_first, row_last, unit_first, unit_last, base, h[t + 1])

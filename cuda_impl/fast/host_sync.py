@@ -1,4 +1,4 @@
-"""Workers that meet between steps, inside compiled code: a counter that all of them raise and then watch.
+"""Workers that share the steps of a run, inside compiled code: each takes the next ticket of the phase that is open.
 
 A wait first spins, then gives its core away at every look, so that it also ends on a machine that is busy with others.
 """
@@ -15,7 +15,7 @@ from numba.extending import intrinsic
 
 from cuda_impl.fast.host_ir import I64
 
-SPINS = 20000  # looks before the core is given away
+SPINS = 2000  # looks before the core is given away
 CAN_YIELD = sys.platform != "win32"  # sched_yield is there
 
 
@@ -68,16 +68,50 @@ def _call(b: Any, name: str) -> None:
     b.call(cgutils.get_or_insert_function(b.module, ir.FunctionType(ir.VoidType(), []), name), [])
 
 
-def meet(address, parties):
-    """Wait until every one of the parties is here; the counter at the address only ever grows."""
-    if parties <= 1:
-        return
-    arrived = add_atomically(address, 1)
-    target = (arrived // parties + 1) * parties
+@intrinsic
+def replace_atomically(typingctx, address, old, new):
+    """Whether the number at an address was old, and is new now."""
+
+    def codegen(context, b, signature, arguments):
+        at, was, now = arguments
+        pair = b.cmpxchg(b.inttoptr(at, I64.as_pointer()), was, now, "seq_cst", "seq_cst")
+        return b.zext(b.extract_value(pair, 1), I64)
+
+    return types.intp(types.intp, types.intp, types.intp), codegen
+
+
+# the counters of a run, each on its own cache line: tickets given, phases done, tickets done
+NEXT, DONE, FINISHED, COUNTERS = 0, 64, 128, 24
+
+
+def take_ticket(counters, end, tickets):
+    """The next ticket of the phase that is open, waiting for it if need be; -1 when `end` phases are done.
+
+    A phase has so many tickets, numbered on from those of the phase before. Only a worker that computes holds a ticket:
+    one that has not come yet, or lost its core while it waited, holds up nobody.
+    """
     looks = 0
-    while read_atomically(address) < target:
-        looks += 1
-        if looks < SPINS:
-            pause()
+    while True:
+        phase = read_atomically(counters + DONE)
+        if phase >= end:
+            return -1
+        ticket = read_atomically(counters + NEXT)
+        if ticket < (phase + 1) * tickets:
+            if replace_atomically(counters + NEXT, ticket, ticket + 1) != 0:
+                return ticket
         else:
-            give_way()
+            looks += 1
+            if looks < SPINS:
+                pause()
+            else:
+                give_way()
+
+
+def was_last(counters, tickets):
+    """Count a ticket as done; whether it was the last of its phase."""
+    return (add_atomically(counters + FINISHED, 1) + 1) % tickets == 0
+
+
+def open_next(counters):
+    """The phase is done; its last worker says so."""
+    add_atomically(counters + DONE, 1)

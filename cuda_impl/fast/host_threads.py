@@ -1,10 +1,10 @@
-"""Workers of the host build: threads that stay, and one run at a time that may make its workers wait for each other."""
+"""Workers of the host build: threads that stay.  A run never needs its workers, they only make it faster."""
 
 from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -12,7 +12,6 @@ from cuda_impl.launch import workers
 
 _pool: ThreadPoolExecutor | None = None
 _making = threading.Lock()
-_meeting = threading.Lock()  # held by the run whose workers meet: two such runs could starve each other of workers
 
 
 def _workers() -> ThreadPoolExecutor:
@@ -25,29 +24,23 @@ def _workers() -> ThreadPoolExecutor:
 
 def _forget() -> None:
     """A forked child has no threads."""
-    global _pool, _making, _meeting
-    _pool, _making, _meeting = None, threading.Lock(), threading.Lock()
+    global _pool, _making
+    _pool, _making = None, threading.Lock()
 
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_forget)
 
 
-def claim_meeting() -> bool:
-    """Whether this run may start workers that meet; release_meeting() gives the right back."""
-    return _meeting.acquire(blocking=False)
+def run_shared(function: Callable[..., Any], count: int, *arguments: Any) -> None:
+    """function(*arguments) here and on count - 1 workers; all of them have left it when this returns.
 
-
-def release_meeting() -> None:
-    """The end of a run whose workers met."""
-    _meeting.release()
-
-
-def run_parts(function: Callable[..., Any], parts: Sequence[tuple]) -> None:
-    """function(*part) for every part, all at once: the first here, the others on the workers that stay."""
-    others = [_workers().submit(function, *part) for part in parts[1:]]
+    A worker that has not come when the work is done is not waited for.
+    """
+    others = [_workers().submit(function, *arguments) for _ in range(count - 1)]
     try:
-        function(*parts[0])
+        function(*arguments)
     finally:
         for other in others:
-            other.result()
+            if not other.cancel():
+                other.result()
