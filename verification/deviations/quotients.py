@@ -45,7 +45,8 @@ def divide(x: np.ndarray, s: Shift) -> Quotient:
     floor = np.right_shift(x, right)
     rest = x - np.left_shift(floor, right)  # [0, 2**right), wraps nowhere
     half = np.left_shift(np.int64(1), np.maximum(right - 1, 0))
-    side = np.where(s > TOP, np.where(x < 0, 1, -1), np.sign(rest - half))
+    beyond = np.where((s == TOP + 1) & (x == np.iinfo(np.int64).min), 0, np.where(x < 0, 1, -1))  # -2**63 / 2**64 is a tie
+    side = np.where(s > TOP, beyond, np.sign(rest - half))
     exact = (s <= 0) | (rest == 0)
     floor = np.where(s < 0, left(x, np.maximum(-s, 0)), floor)
     return Quotient(floor, np.where(s <= 0, -1, side), exact, x < 0)
