@@ -68,7 +68,7 @@ def _options(*without: str) -> dict[str, Kinds]:
 
 
 def _dynamic() -> dict[str, Kinds]:
-    out = _mshift_cell() | _options()
+    out = _options()
     reciprocal = {"rounding nearest reciprocal": CROSS48, "saturation reciprocal": BOUNDS}
     out |= {"x": NEAREST | reciprocal, "h_q": M_SHIFT}
     out |= {name: NEAREST for name in ("W", "R", "bx", "br", "h0")}

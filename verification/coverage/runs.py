@@ -67,6 +67,11 @@ def met(case: Case) -> Iterator[Met]:
         yield from _moving(case)
 
 
+def _cell(case: Case) -> str:
+    """The datapath whose cell a run goes through: moving ranges run the stages of datapath M.  [SPEC D-3]"""
+    return "pot" if case.params.datapath == "pot" else "mshift"
+
+
 def _met(datapath: str, group: Group, axes: str) -> Met:
     return Met(f"{datapath}/{group.place}", group.kind, group.labels, group.index, axes)
 
@@ -94,7 +99,7 @@ def _cells(case: Case) -> Iterator[Met]:
         index = np.concatenate([g.index.reshape(-1) for g in several])
         whole = index.size == int(np.prod(shape))
         named = Group(name, kind, several[0].labels, index.reshape(shape) if whole else index)
-        yield _met(case.params.datapath, named, "TNH" if whole else "")
+        yield _met(_cell(case), named, "TNH" if whole else "")
 
 
 def _products(case: Case) -> Iterator[Met]:
@@ -118,7 +123,7 @@ def _zero_points(case: Case) -> Iterator[Met]:
         return
     names = [f"zp_{k}" for k in ("z", "r", "g")] if p.gate_bits == 8 else []
     for name in [*names, *(("zp_x", "zp_h") if p.datapath == "mshift" else ())]:
-        yield _met(p.datapath, region(name, getattr(p, name), INT8), "")
+        yield _met("mshift", region(name, getattr(p, name), INT8), "")
 
 
 def _options(case: Case) -> list[Group]:

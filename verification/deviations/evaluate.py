@@ -35,13 +35,13 @@ def affected(run: Run, deviations: Iterable[Deviation], known: Iterable[str]) ->
     while grown:
         grown = False
         for name in axes:
-            if name not in out and any(s in out and s not in recorded for s in _sources(datapath, name)):
+            if name not in out and any(s in out and s not in recorded for s in sources(datapath, name)):
                 out.add(name)
                 grown = True
     return frozenset(out)
 
 
-def _sources(datapath: str, name: str) -> set[str]:
+def sources(datapath: str, name: str) -> set[str]:
     """The fields that a field is computed from, the initial state among them."""
     if name == "h0":
         return set()

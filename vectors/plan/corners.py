@@ -1,0 +1,90 @@
+"""Short runs that meet the corners of every stage.  Their frames and units were searched for; the numbers stand for draws.
+
+They do not depend on the seed of the set, so that every set of level 1 meets what the search found.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from golden.sequence import forward
+from golden.spec.params import Params
+from golden.spec.trace import DynamicState
+from vectors.case import Case, case_from_trace
+from vectors.draw import Draw
+from vectors.plan import corner_sets
+from vectors.plan.corner_numbers import CHOSEN
+from vectors.plan.corner_sets import among, near, one
+from vectors.plan.planned import DYNAMIC, P_ONLY, STATIC_M, Plan, Planned
+
+BATCH, INPUTS = 4, 2
+DATAPATHS = {"mshift": STATIC_M, "dynamic": DYNAMIC, "pot": P_ONLY}
+SETS: dict[str, Callable[..., Params]] = {
+    "mshift": corner_sets.static,
+    "dynamic": corner_sets.dynamic,
+    "pot": corner_sets.pot,
+}
+COMMENT = "Ties, ends of accumulators and formats, and zero points in every region, in one step."
+
+
+def cases() -> Plan:
+    """The runs that were chosen."""
+    for name, frames in CHOSEN.items():
+        for frame, units in frames.items():
+            id = f"corner-{name}-{frame:05d}"
+            yield Planned(id, 1, DATAPATHS[name], partial(_case, id, name, frame, units))
+
+
+def drawn(name: str, frame: int, units: Sequence[int]) -> tuple[Params, np.ndarray, Any, dict[str, Any]]:
+    """(params, x, h0, options) of a run: "mshift", "dynamic" or "pot"; units 0 and 1 come first, whatever else is chosen."""
+    draw = Draw(0, f"corner frame {name} {frame}")
+    several = [Draw(0, f"corner unit {name} {frame} {u}") for u in (0, 1, *units)]
+    params = SETS[name](draw, INPUTS, several)
+    options: dict[str, Any] = {"reverse": bool(one(draw, 0, 1))}
+    if one(draw, 0, 1):
+        options["zoneout"] = among(draw, (0.5, 0.25, 0.375, 0.125, 0.9375))
+    fmt = params.fmt_h
+    h = np.stack([u.mixed(fmt.bits, fmt.signed, BATCH) for u in several], axis=-1)
+    if name == "dynamic":
+        return params, *_reals(draw, params, h, several), options
+    x = draw.mixed(params.fmt_x.bits, params.fmt_x.signed, BATCH * INPUTS).reshape(1, BATCH, INPUTS)
+    return params, x.astype(np.int32), h.astype(np.int32), options
+
+
+def _reals(draw: Draw, params: Any, h: np.ndarray, units: Sequence[Draw]) -> tuple[np.ndarray, Any]:
+    """x float32 of a scale 2**-7 at the first step, and a state that is real, or goes on from ranges of any size."""
+    zero_point = 0 if params.x_symmetric else among(draw, (0, -128, 127, 40, -77))
+    low, high = (-127, 127) if params.x_symmetric else (-128 - zero_point, 127 - zero_point)
+    codes = draw.integers(low, high, BATCH * INPUTS).reshape(1, BATCH, INPUTS)
+    x = np.clip(near(draw, codes, -7), np.float32(low / 128), np.float32(high / 128))
+    x[0, 0, 0], x[0, -1, -1] = np.float32(low / 128), np.float32(high / 128)
+    kind = one(draw, 0, 3)
+    h[0, 0], h[-1, 1] = -128, 127
+    if kind == 0:
+        exponent = among(draw, (-6, -5))
+        return x, np.stack([near(u, column, exponent) for u, column in zip(units, h.T, strict=True)], axis=-1)
+    s_h = 2.0 ** among(draw, (-7, -6, -4, 0))
+    zp_h = among(draw, (0, -128, 127, 5, -40))
+    if kind == 1:
+        return x, DynamicState(h, s_h, zp_h, -1.0, 1.0)
+    span = among(draw, (0.25, 1.0, 3.0)) * s_h * 127
+    size = among(draw, (1.0, 2.0**-12, 2.0**-24, 2.0**8))
+    state = {"h_min": -span, "h_max": among(draw, (0.5, 1.0)) * span, "x_min": -1.0 * size, "x_max": 0.5 * size}
+    known: dict[str, Any] = {k: float(np.float32(v)) for k, v in state.items()}
+    return x, DynamicState(h, s_h, zp_h, **known, steps=3, s_b=2.0 ** among(draw, (-14, -13, -11, -24, -4)))
+
+
+def _case(id: str, name: str, frame: int, units: Sequence[int], draw: Draw) -> Case:
+    return run(id, name, frame, units)
+
+
+def run(id: str, name: str, frame: int, units: Sequence[int]) -> Case:
+    """The case of a frame and its units."""
+    params, x, h0, options = drawn(name, frame, units)
+    trace = forward(params, x, h0, **options)
+    given = {k: v for k, v in options.items() if k != "reverse"}
+    return case_from_trace(id, params, x, h0, trace, group=f"corner-{name}", comment=COMMENT, **given)
