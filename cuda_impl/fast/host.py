@@ -105,11 +105,11 @@ class HostNetwork:
     def _run(self, x: np.ndarray, h: np.ndarray, mask: np.ndarray, numbers: np.ndarray, reverse: int, threads: Any) -> None:
         steps, batch, inputs = x.shape
         xs, form, hidden = self.x_side, self.h_side.product.form, h.shape[2]
-        state = np.zeros((2, form.planes, batch, self.state_length), _operand_type(form))
+        state = np.zeros((2, form.planes, batch, self.state_length), operand_type(form))
         put_codes(state[0], h[0], self.h_side.base)
         split = share(batch, self.h_side.packed.blocks, inputs, hidden, steps, threads)
         rows = split.span * batch
-        operand = np.zeros((xs.product.form.planes, rows, xs.packed.length), _operand_type(xs.product.form))
+        operand = np.zeros((xs.product.form.planes, rows, xs.packed.length), operand_type(xs.product.form))
         products = np.empty(xs.packed.blocks * rows * xs.product.tile_bytes, np.uint8)
         padded = np.zeros((batch if len(mask) else 0, self.state_length), np.uint8)
         counters = np.zeros(COUNTERS, np.int64)
@@ -147,7 +147,7 @@ class HostNetwork:
             phase += 2 + last - first
 
 
-def _operand_type(form: Form) -> Any:
+def operand_type(form: Form) -> Any:
     return np.uint8 if form.kind == "bytes" else np.int16
 
 

@@ -80,6 +80,21 @@ def convert_rows(first_row, last_row, first, steps, reverse, base, x, operand):
                 operand[1, m, k] = (u >> 8) & 255
 
 
+def multiply_share(share, units, row_groups, count, groups, chunk, W, start, correction, operand, parts, products):
+    """Some blocks of columns and rows of products [blocks, count, 48]; share in 0...units * row_groups - 1.  [SPEC L-1]"""
+    blocks, row_step = W.shape[0], operand.strides[1]
+    unit, group = share % units, share // units
+    row, stop = count * group // row_groups, count * (group + 1) // row_groups
+    for block in range(blocks * unit // units, blocks * (unit + 1) // units):
+        multiply_block(
+            operand.ctypes.data + row * row_step, operand.strides[0], row_step, stop - row,
+            W.ctypes.data + block * groups * PART_BYTES, groups, chunk,
+            start.ctypes.data + block * PART_BYTES if SIMPLE else start.ctypes.data,
+            correction.ctypes.data + block * TILE_BYTES, parts.ctypes.data,
+            products.ctypes.data + (block * count + row) * TILE_BYTES,
+        )  # fmt: skip
+
+
 def input_products(
     counters, phase, units, row_groups, first, last, steps, reverse,
     base, groups, chunk, W, start, correction, x, operand, parts, products,
@@ -90,8 +105,7 @@ def input_products(
     x         [T,N,C], viewed as unsigned; a code less base is unsigned too
     operand   [PLANES, steps * N, K]; parts int32 [8, 48], this worker's
     """
-    tickets, count, blocks = units * row_groups, (last - first) * x.shape[1], W.shape[0]
-    plane_step, row_step = operand.strides[0], operand.strides[1]
+    tickets, count = units * row_groups, (last - first) * x.shape[1]
     shared = counters.ctypes.data
     while True:
         ticket = take_ticket(shared, phase + 2, tickets)
@@ -103,16 +117,9 @@ def input_products(
                 count * share // tickets, count * (share + 1) // tickets, first, steps, reverse, base, x, operand
             )  # fmt: skip
         else:
-            unit, group = (share - tickets) % units, (share - tickets) // units
-            row, stop = count * group // row_groups, count * (group + 1) // row_groups
-            for block in range(blocks * unit // units, blocks * (unit + 1) // units):
-                multiply_block(
-                    operand.ctypes.data + row * row_step, plane_step, row_step, stop - row,
-                    W.ctypes.data + block * groups * PART_BYTES, groups, chunk,
-                    start.ctypes.data + block * PART_BYTES if SIMPLE else start.ctypes.data,
-                    correction.ctypes.data + block * TILE_BYTES, parts.ctypes.data,
-                    products.ctypes.data + (block * count + row) * TILE_BYTES,
-                )  # fmt: skip
+            multiply_share(
+                share - tickets, units, row_groups, count, groups, chunk, W, start, correction, operand, parts, products
+            )  # fmt: skip
         if was_last(shared, tickets):
             open_next(shared)
 

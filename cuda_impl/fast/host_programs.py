@@ -22,7 +22,7 @@ from cuda_impl.fast.host_dot import ROWS, make_dot, make_gather_planes
 from cuda_impl.fast.host_ir import TILE, has_byte_permute
 from cuda_impl.fast.host_state import Form
 
-PROGRAMS = ("input_products", "run_steps", "run_dynamic_steps", "quantize_inputs")
+PROGRAMS = ("input_products", "run_steps", "dynamic_products", "prepare_step", "run_dynamic_steps")
 
 
 @dataclass(frozen=True)
@@ -110,10 +110,11 @@ def dynamic_programs(product: Product, cell: Cell) -> dict[str, Callable]:
 
 
 def _namespace(product: Product, cell: Cell | None) -> dict[str, Any]:
-    names: dict[str, Any] = dict(launch.namespace("host"))
     ours = (host_sync, host_loops, host_dynamic_loops)
+    names: dict[str, Any] = {}
     for module in ours:
         names.update((k, v) for k, v in vars(module).items() if not k.startswith("__"))
+    names.update(launch.namespace("host"))  # the twin's steps, compiled
     names.update(names_of_product(product))
     if cell is not None:
         names["CELL"] = _cell(product, cell)
