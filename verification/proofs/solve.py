@@ -1,0 +1,144 @@
+"""Obligations given to the solver: holds, unknown, or a counterexample that is replayed."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import z3
+
+from verification.proofs.case import Case, known
+from verification.proofs.obligation import Obligation
+from verification.proofs.replay import plain, replay
+from verification.proofs.source import Twin, digest
+
+HOLDS, UNKNOWN, COUNTEREXAMPLE = "holds", "unknown", "counterexample"
+
+
+@dataclass
+class Result:
+    """What became of an obligation.
+
+    queries         how many there were
+    unknown         the names of those that no answer came to
+    counterexample  {"query", "failed", "arguments", "twin", "judge", "differs"}, or None
+    """
+
+    name: str
+    verdict: str
+    queries: int
+    seconds: float
+    unknown: list[str] = field(default_factory=list)
+    counterexample: dict[str, Any] | None = None
+    functions: dict[str, str] = field(default_factory=dict)
+
+    def plain(self) -> dict[str, Any]:
+        """As JSON holds it."""
+        return {
+            "name": self.name,
+            "result": self.verdict,
+            "queries": self.queries,
+            "seconds": round(self.seconds, 2),
+            "unknown": self.unknown,
+            "counterexample": self.counterexample,
+            "functions": self.functions,
+        }
+
+
+def formulas(case: Case) -> list[Any]:
+    """The assertions whose unsatisfiability proves the case."""
+    goals = [goal for _, goal in case.machine.goals]
+    return [*case.hypotheses, *case.facts, z3.Not(z3.And(*goals) if len(goals) != 1 else goals[0])]
+
+
+def solver_of(logic: str, timeout: float) -> Any:
+    """A solver with its limit in seconds."""
+    solver = z3.Solver() if logic in ("QF_UFNIA", "QF_NIA", "QF_LIA") else z3.SolverFor(logic)
+    solver.set("timeout", max(1, int(timeout * 1000)))
+    return solver
+
+
+def check(assertions: list[Any], logic: str, timeout: float) -> tuple[Any, Any]:
+    """(sat, unsat or unknown, the solver)"""
+    solver = solver_of(logic, timeout)
+    solver.add(*assertions)
+    return solver.check(), solver
+
+
+def smtlib(obligation: Obligation, query: str, case: Case) -> str:
+    """The query as a file of SMT-LIB 2; unsat is the proof."""
+    solver = z3.Solver()
+    solver.add(*formulas(case))
+    body = "\n".join(line for line in solver.to_smt2().splitlines() if not line.startswith((";", "(set-info")))
+    words = "\n".join(f"; {line}" for line in (f"{obligation.name}, {query}  [SPEC {obligation.clause}]", obligation.statement))
+    return f"{words}\n(set-info :status unsat)\n(set-logic {obligation.logic})\n{body}\n"
+
+
+def prove(obligation: Obligation, twin: Twin | None = None, timeout: float | None = None) -> Iterator[Result]:
+    """The results after each query; the last one is the whole obligation's."""
+    twin = twin or Twin()
+    limit = obligation.timeout if timeout is None else timeout
+    result = Result(obligation.name, HOLDS, 0, 0.0)
+    start = time.monotonic()
+    for query in obligation.cases:
+        case = obligation.case(query, twin)
+        result.functions |= {f: digest(f) for f in sorted(case.machine.entered)}
+        result.queries += 1
+        answer, solver = check(formulas(case), obligation.logic, limit)
+        if answer == z3.unknown:
+            answer, solver = one_by_one(obligation, case, limit)
+        if answer == z3.unknown:
+            result.unknown.append(query)
+            result.verdict = UNKNOWN
+        elif answer == z3.sat:
+            shown = counterexample(obligation, twin, query, case, solver.model(), limit)
+            if shown["differs"] is not False:
+                result.counterexample, result.verdict = shown, COUNTEREXAMPLE
+            else:
+                result.unknown.append(query)
+                result.verdict = UNKNOWN
+        result.seconds = time.monotonic() - start
+        yield result
+        if result.verdict == COUNTEREXAMPLE:
+            return
+
+
+def one_by_one(obligation: Obligation, case: Case, limit: float) -> tuple[Any, Any]:
+    """The goals one after the other, each proven one a fact for the next."""
+    known_facts, undecided = [*case.hypotheses, *case.facts], False
+    solver = None
+    for _, goal in case.machine.goals:
+        answer, solver = check([*known_facts, z3.Not(goal)], obligation.logic, limit)
+        if answer == z3.sat:
+            return answer, solver
+        if answer == z3.unsat:
+            known_facts.append(goal)
+        undecided = undecided or answer == z3.unknown
+    return (z3.unknown if undecided else z3.unsat), solver
+
+
+def counterexample(obligation: Obligation, twin: Twin, query: str, case: Case, model: Any, limit: float) -> dict[str, Any]:
+    """A counterexample that replays, if one is found: of this model, or with the roundings written out for known shifts."""
+    shown = described(obligation, twin, query, case, model)
+    for fixed in obligation.fallback if shown["differs"] is False else ():
+        again = obligation.case(query, twin, fixed)
+        answer, solver = check(formulas(again), obligation.logic, limit)
+        if answer == z3.sat:
+            better = described(obligation, twin, query, again, solver.model())
+            if better["differs"]:
+                return better
+    return shown
+
+
+def described(obligation: Obligation, twin: Twin, query: str, case: Case, model: Any) -> dict[str, Any]:
+    failed = [label for label, goal in case.machine.goals if z3.is_false(model.eval(goal, model_completion=True))]
+    inputs = {name: plain(known(model, term)) for name, term in case.inputs.items()}
+    shown: dict[str, Any] = {"query": query, "failed": failed, "inputs": inputs, "differs": None}
+    if obligation.judge is None or not case.calls:
+        return shown
+    best = None
+    for _, arguments in case.calls[:1]:
+        best = replay(obligation, [plain(known(model, a)) for a in arguments], twin)
+    return shown | (best or {})
