@@ -67,7 +67,8 @@ def opposed(draw: Draw, small: int, large: int = 32) -> np.ndarray:
     top = (1 << (large - 1)) - 1
     sign = draw.pick((-1, 1), 3)
     great = np.stack([sign * draw.integers(top // 2, top, 3), -sign * draw.integers(top // 2, top, 3)])
-    exact = np.stack([np.where(sign > 0, top, -top - 1), np.where(sign > 0, -top - 1, top)])
+    end = 2**31 - 1
+    exact = np.stack([np.where(sign > 0, end, -end - 1), np.where(sign > 0, -end - 1, end)])
     kind = draw.integers(0, 3, 3)
     return np.where(kind < 2, pair, np.where(kind == 2, great, exact))
 
@@ -78,12 +79,12 @@ def columns(units: Sequence[Draw], make: Callable[[Draw], np.ndarray]) -> np.nda
     return several.reshape(*several.shape[:-2], -1)
 
 
-def weights(units: Sequence[Draw], rows: int, bits: int) -> np.ndarray:
-    """int64 [rows, 3H], at most two rows of a column in use; a third of the columns are 0."""
+def weights(units: Sequence[Draw], rows: int, bits: int, in_use: int = DRIVERS) -> np.ndarray:
+    """int64 [rows, 3H], only the first rows of a column in use; a third of the columns are 0."""
 
     def column(u: Draw) -> np.ndarray:
         out = np.zeros((rows, 3), np.int64)
-        used = min(rows, DRIVERS)
+        used = min(rows, in_use)
         values = u.spread(bits, True, 3 * used).reshape(used, 3)
         out[:used] = np.where(u.integers(0, 2, 3) == 0, 0, values)
         return out
@@ -127,7 +128,7 @@ def static(draw: Draw, inputs: int, units: Sequence[Draw]) -> MShiftParams:
     pre = {k: zp[k] if gate_bits == 8 else 0 for k in GATES}
     wide = 6 if gate_bits == 16 else 0
     m: dict[str, Any] = {name: ratio(draw, among(draw, (0, 0, 1, -1))) for name in MULTIPLIERS}
-    ends = (MShift(2**31 - 1, 0), MShift(2**30, 0))
+    ends = (MShift(2**31 - 1, 0), MShift(2**30, 0), MShift(2**30, 0))
     m |= {f"m_Rh_{k}": among(draw, (*ends, *(ratio(draw, among(draw, (0, -3, 15, 18, 20))) for _ in range(4)))) for k in "zr"}
     m |= {f"m_{k}": ratio(draw, among(draw, (-3, -2, -1, 0)) + wide) for k in GATES}
     m |= {"m_rRh": ratio(draw, among(draw, (-7, -5, -2, 0)), 2**24 - 1)}
@@ -166,9 +167,10 @@ def dynamic(draw: Draw, inputs: int, units: Sequence[Draw]) -> MShiftDynamicPara
     zp = dict.fromkeys(GATES, 0) if gate_bits == 16 else _regions(draw, GATES)
     real: dict[str, Any] = {}
     for name, rows, exponent in (("W", inputs, -7), ("R", len(units), among(draw, (-7, -9, 6, 8, 9, 11)))):
-        codes = np.clip(weights(units, rows, 6 if name == "W" else 5), -126, 126)
+        codes = np.clip(weights(units, rows, *((5, rows) if name == "W" else (5,))), -126, 126)
         real[name] = near(draw, codes, exponent)
-        real[name][DRIVERS:] = 0
+        if name == "R":
+            real[name][DRIVERS:] = 0
         real[name][0, 0], real[name][1, 1] = np.ldexp(np.float32(127), exponent), np.ldexp(np.float32(-127), exponent)
     biases = columns(units, lambda u: near(u, opposed(u, 9, 34), -14))
     real |= {"bx": np.ascontiguousarray(biases[0]), "br": np.ascontiguousarray(biases[1])}
@@ -227,25 +229,24 @@ def pot(draw: Draw, inputs: int, units: Sequence[Draw]) -> PotParams:
 
 def pot_exponents(draw: Draw) -> dict[str, int]:
     """Exponents of the scalar operators: most shifts go to the right by a few bits, some by none or to the left."""
-    wild = one(draw, 0, 2) == 0
+    phase = one(draw, 0, 5)
+    wild, turn = phase < 3, iter(range(phase, 99))
 
     def amount(*right: int) -> int:
-        if one(draw, 0, 2 if wild else 9) == 0:
-            return among(draw, (-1, 0, 0))
-        return among(draw, right)
+        return among(draw, (right, right, (0,), (-1,))[next(turn) % 3 + 1 if wild else 0])
 
     calm = one(draw, 0, 2)
 
     e: dict[str, int] = {"input.x": 4, "input.h": one(draw, 4, 6), "gate.r_out": one(draw, 7, 8), "gate.z_out": one(draw, 6, 8)}
     if wild:
-        e["gate.z_out"] = among(draw, (8, 7, -1, 0, -2))
+        e["gate.z_out"] = among(draw, (8, 8, 0, 1, -1))
     e["matmul.Wx"], e["matmul.Rh"] = one(draw, 7, 9), one(draw, 7, 9)
     for k in "zr":
         e[f"gate.{k}_pre"] = among(draw, (e["matmul.Wx"], e["matmul.Rh"])) - amount(1, 2, 3)
     e["op.Rh_add_br"] = e["matmul.Rh"] - amount(1, 2, 3)
     e["op.rRh"] = e["gate.r_out"] + e["op.Rh_add_br"] - amount(4, 5, 6, 7, 8)
     e["gate.g_pre"] = among(draw, (e["op.rRh"], e["matmul.Wx"])) - amount(1, 2, 3)
-    e["op.old_contrib"] = e["gate.z_out"] + e["input.h"] - amount(6, 7, 8)
+    e["op.old_contrib"] = e["input.h"] + amount(1, 2, 3)
     e["op.new_contrib"] = e["input.h"] + (amount(1, 2, 3) if calm else 0)
     e["gate.g_out"] = e["op.new_contrib"] + amount(4, 6, 7, 8) - e["gate.z_out"]
     return {name: max(-15, min(30, value)) for name, value in e.items()}

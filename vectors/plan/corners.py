@@ -21,13 +21,17 @@ from vectors.plan.corner_numbers import CHOSEN
 from vectors.plan.corner_sets import among, near, one
 from vectors.plan.planned import DYNAMIC, P_ONLY, STATIC_M, Plan, Planned
 
-BATCH, INPUTS = 4, 2
+BATCH = 4
+INPUTS = {"mshift": 2, "dynamic": 8, "pot": 2}
 DATAPATHS = {"mshift": STATIC_M, "dynamic": DYNAMIC, "pot": P_ONLY}
 SETS: dict[str, Callable[..., Params]] = {
     "mshift": corner_sets.static,
     "dynamic": corner_sets.dynamic,
     "pot": corner_sets.pot,
 }
+REAL_ENDS = ((-2.0, 127 / 64), (-1.0, 1.0), (-431 / 256, 431 / 256), (float.fromhex("-0x1.f9c948p+1"), 1.0))
+"""Extremes of a real state; the last two round their greatest number above the format."""
+KEEP_OLD, KEEP_NEW = np.float32(0.9), np.float32(0.1)  # E-1
 COMMENT = "Ties, ends of accumulators and formats, and zero points in every region, in one step."
 
 
@@ -43,39 +47,60 @@ def drawn(name: str, frame: int, units: Sequence[int]) -> tuple[Params, np.ndarr
     """(params, x, h0, options) of a run: "mshift", "dynamic" or "pot"; units 0 and 1 come first, whatever else is chosen."""
     draw = Draw(0, f"corner frame {name} {frame}")
     several = [Draw(0, f"corner unit {name} {frame} {u}") for u in (0, 1, *units)]
-    params = SETS[name](draw, INPUTS, several)
+    params = SETS[name](draw, INPUTS[name], several)
     options: dict[str, Any] = {"reverse": bool(one(draw, 0, 1))}
     if one(draw, 0, 1):
-        options["zoneout"] = among(draw, (0.5, 0.25, 0.375, 0.125, 0.9375))
+        options["zoneout"] = among(draw, (0.5, 0.25, 0.375, 0.125, 0.9375, 1.0))
     fmt = params.fmt_h
     h = np.stack([u.mixed(fmt.bits, fmt.signed, BATCH) for u in several], axis=-1)
     if name == "dynamic":
         return params, *_reals(draw, params, h, several), options
-    x = draw.mixed(params.fmt_x.bits, params.fmt_x.signed, BATCH * INPUTS).reshape(1, BATCH, INPUTS)
+    x = draw.mixed(params.fmt_x.bits, params.fmt_x.signed, BATCH * INPUTS[name]).reshape(1, BATCH, -1)
     return params, x.astype(np.int32), h.astype(np.int32), options
 
 
 def _reals(draw: Draw, params: Any, h: np.ndarray, units: Sequence[Draw]) -> tuple[np.ndarray, Any]:
-    """x float32 of a scale 2**-7 at the first step, and a state that is real, or goes on from ranges of any size."""
+    """x float32 of a power-of-two scale at the first step, and a state that is real, or goes on from ranges of any size."""
+    exponent = among(draw, (-7, -7, -7, -7, -20))
     zero_point = 0 if params.x_symmetric else among(draw, (0, -128, 127, 40, -77))
     low, high = (-127, 127) if params.x_symmetric else (-128 - zero_point, 127 - zero_point)
-    codes = draw.integers(low, high, BATCH * INPUTS).reshape(1, BATCH, INPUTS)
-    x = np.clip(near(draw, codes, -7), np.float32(low / 128), np.float32(high / 128))
-    x[0, 0, 0], x[0, -1, -1] = np.float32(low / 128), np.float32(high / 128)
-    kind = one(draw, 0, 3)
+    codes = draw.integers(low, high, BATCH * params.input_size).reshape(1, BATCH, -1)
+    unit = np.float32(2.0**exponent)
+    x = np.clip(near(draw, codes, exponent), np.float32(low) * unit, np.float32(high) * unit)
+    x[0, 0, 0], x[0, -1, -1] = np.float32(low) * unit, np.float32(high) * unit
+    kind = one(draw, 0, 4)
     h[0, 0], h[-1, 1] = -128, 127
     if kind == 0:
-        exponent = among(draw, (-6, -5))
-        return x, np.stack([near(u, column, exponent) for u, column in zip(units, h.T, strict=True)], axis=-1)
-    s_h = 2.0 ** among(draw, (-7, -6, -4, 0))
+        ends = np.array(among(draw, REAL_ENDS), np.float32)
+        real = np.stack([near(u, column, -6) for u, column in zip(units, h.T, strict=True)], axis=-1)
+        real[0, 0], real[-1, 1] = ends
+        return x, np.clip(real, *ends)
+    s_h = 2.0 ** among(draw, (-7, -6, -4, 0, -20))
     zp_h = among(draw, (0, -128, 127, 5, -40))
     if kind == 1:
         return x, DynamicState(h, s_h, zp_h, -1.0, 1.0)
+    low_h, high_h = among(draw, ((-1, 1), (-1, 0.5), (0, 0), (0, 1), (-1, 0), (0.5, 1), (-1, -0.5)))
     span = among(draw, (0.25, 1.0, 3.0)) * s_h * 127
     size = among(draw, (1.0, 2.0**-12, 2.0**-24, 2.0**8))
-    state = {"h_min": -span, "h_max": among(draw, (0.5, 1.0)) * span, "x_min": -1.0 * size, "x_max": 0.5 * size}
-    known: dict[str, Any] = {k: float(np.float32(v)) for k, v in state.items()}
-    return x, DynamicState(h, s_h, zp_h, **known, steps=3, s_b=2.0 ** among(draw, (-14, -13, -11, -24, -4)))
+    known = {"h_min": low_h * span, "h_max": high_h * span, "x_min": -1.0 * size, "x_max": 0.5 * size}
+    if one(draw, 0, 1):
+        x *= np.float32(4)
+        known["x_max"] = before(float(np.float32(127) * unit), float(x.max()))
+        known["x_min"] = before(float(np.float32(-127 - (not params.x_symmetric)) * unit), float(x.min()))
+    state: dict[str, Any] = {k: float(np.float32(v)) for k, v in known.items()}
+    return x, DynamicState(h, s_h, zp_h, **state, steps=3, s_b=2.0 ** among(draw, (-14, -13, -11, -24, -4)))
+
+
+def before(wanted: float, now: float) -> float:
+    """The end of a range before a step that moves to wanted when the step's own end is now; the nearest where none does."""
+    near_it = np.float32((np.float64(wanted) - np.float64(KEEP_NEW) * now) / np.float64(KEEP_OLD))
+    for _ in range(8):
+        near_it = np.nextafter(near_it, np.float32(-np.inf))
+    for _ in range(17):
+        if float(KEEP_OLD * near_it + KEEP_NEW * np.float32(now)) == wanted:
+            break
+        near_it = np.nextafter(near_it, np.float32(np.inf))
+    return float(near_it)
 
 
 def _case(id: str, name: str, frame: int, units: Sequence[int], draw: Draw) -> Case:

@@ -72,7 +72,7 @@ def rounded(place: str, mode: str, x: Any, s: Any, raw: Any = None, fmt: IntForm
     """
     x, s = np.broadcast_arrays(np.asarray(x, np.int64), np.asarray(s, np.int64))
     part = cross(x, s)
-    shifts = Group(place, f"shift {mode}", SHIFTS, 1 + np.sign(s))
+    shifts = Group(place, "shift", SHIFTS, 1 + np.sign(s))
     if fmt is None:
         return [Group(place, f"rounding {mode}", CROSS16, part), shifts]
     return [

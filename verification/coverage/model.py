@@ -7,10 +7,10 @@ from typing import NamedTuple
 
 from golden.spec.layout import MULTIPLIERS, SCALAR_OPERATORS
 from vectors.steps import STEPS
-from verification.coverage.classes import BOUNDS, CROSS16, CROSS48, REGIONS, SHIFTS
+from verification.coverage.classes import BOUNDS, CROSS16, CROSS48, REGIONS, SHIFTS, SIDES
 from verification.coverage.ranges import MULTIPLIER, RANGE
 from verification.coverage.runs import OPTIONS
-from verification.coverage.steps import MASK
+from verification.coverage.steps import DROPPED, MASK
 from verification.coverage.tables import ENTRIES, SEGMENTS
 
 Kinds = dict[str, tuple[str, ...]]
@@ -33,7 +33,7 @@ class Point(NamedTuple):
 
 def _rounded(modes: tuple[str, ...], side: bool, shifts: tuple[str, ...] = SHIFTS) -> Kinds:
     out: Kinds = {f"rounding {m}": CROSS48 if side else CROSS16 for m in modes}
-    out |= {f"shift {m}": shifts for m in modes}
+    out |= {"shift": shifts}
     return out | ({"saturation": BOUNDS} if side else {})
 
 
@@ -45,12 +45,16 @@ NEAREST: Kinds = {"rounding nearest": CROSS48, "saturation": BOUNDS}
 LINE, INNER = _rounded(("away",), True), _rounded(("away",), False)
 M_TABLE: Kinds = {"table direct": ENTRIES, "table wide": ENTRIES}
 ZERO: Kinds = {"zero point": REGIONS}
-ONE: Kinds = {f"shift {m}": SHIFTS for m in BOTH}
+ONE: Kinds = {"shift": SHIFTS}
 
 
 def _pot_activation(place: str) -> dict[str, Kinds]:
     table = {"table direct": ENTRIES, "table linear": SEGMENTS["linear"], "table quadratic": SEGMENTS["quadratic"]}
-    return {place: table, f"{place}.line": LINE, f"{place}.parabola inner": INNER, f"{place}.parabola": LINE}
+    return {place: table}
+
+
+def _inner(place: str) -> dict[str, Kinds]:
+    return {f"{place}.line": LINE, f"{place}.parabola inner": INNER, f"{place}.parabola": LINE}
 
 
 def _mshift_cell() -> dict[str, Kinds]:
@@ -84,7 +88,7 @@ def _pot() -> dict[str, Kinds]:
     out |= {f"A_{t}_aligned": POT_TERM for t in ("Rh", "br")} | {f"h_{t}_aligned": POT_TERM for t in ("O", "N")}
     for k in "zrg":
         out |= {f"{k}_pre": SATURATED, **_pot_activation(k)}
-    out |= {"A": SATURATED, "h_new": SATURATED, "P": POT_SCALED, "O": POT_SCALED, "N": POT_SCALED}
+    out |= _inner("activation") | {"A": SATURATED, "h_new": SATURATED, "P": POT_SCALED, "O": POT_SCALED, "N": POT_SCALED}
     out |= {"h": BLEND | {"mask": MASK}} | {name: ZERO for name in SCALAR_OPERATORS}
     return out | _options("continued state")
 
@@ -96,8 +100,11 @@ def _step_places(name: str) -> dict[str, Kinds]:
         "pot_reset_path": ("A_Rh", "A_br"),
         "pot_hidden": ("h_O", "h_N"),
     }.get(name, ())
-    pot = {f"{t}_aligned": POT_TERM for t in terms}
-    gate = {"a": SATURATED, "pre": M_SHIFT, "gate": M_TABLE}
+    m: Kinds = {"dropped up": DROPPED, "saturation": SIDES}
+    away_even: Kinds = {f"dropped {mode}": DROPPED for mode in BOTH}
+    sides: Kinds = {"saturation": SIDES}
+    pot: dict[str, Kinds] = {f"{t}_aligned": away_even for t in terms}
+    gate = {"a": sides, "pre": m, "gate": M_TABLE}
     places: dict[str, dict[str, Kinds]] = {
         "saturate": {"q": SATURATED},
         "ties_up": {"y": M_PLAIN},
@@ -118,13 +125,13 @@ def _step_places(name: str) -> dict[str, Kinds]:
             "y.parabola inner": INNER,
             "y.parabola": LINE,
         },
-        "mshift_gate": {**{f"{t}_aligned": M_SHIFT for t in ("Rh", "bx", "br")}, **gate},
-        "mshift_candidate": {"br_aligned": M_SHIFT, "b": SATURATED, "c": M_SHIFT, "bx_aligned": M_SHIFT, **gate},
-        "mshift_hidden": {"n": M_SHIFT, "h_new": M_SHIFT},
-        "pot_gate": {**pot, "pre": SATURATED, **_pot_activation("gate")},
-        "pot_candidate": {**pot, "pre": SATURATED, **_pot_activation("gate")},
-        "pot_reset_path": {**pot, "A": SATURATED, "P": POT_SCALED},
-        "pot_hidden": {**pot, "O": POT_SCALED, "N": POT_SCALED, "h_new": SATURATED, "one": ONE},
+        "mshift_gate": {**{f"{t}_aligned": m for t in ("Rh", "bx", "br")}, **gate},
+        "mshift_candidate": {"br_aligned": m, "b": sides, "c": m, "bx_aligned": m, **gate},
+        "mshift_hidden": {"n": m, "h_new": m},
+        "pot_gate": {**pot, "pre": sides, **_pot_activation("gate")},
+        "pot_candidate": {**pot, "pre": sides, **_pot_activation("gate")},
+        "pot_reset_path": {**pot, "A": sides, "P": away_even | sides},
+        "pot_hidden": {**pot, "O": away_even | sides, "N": away_even | sides, "h_new": sides},
         "zoneout_blend": {"h": BLEND},
         "zoneout_mask": {"h": {"mask": MASK}},
     }

@@ -42,14 +42,14 @@ class Consequences:
 
     def of(self, met: Met) -> Array | None:
         """Where the output of the same time changes, bool in the axes of met; None for what is no code at a place."""
-        place = met.stage.partition("/")[2]
+        place = met.place
         if place not in self._found:
             self._found[place] = self._reached(place, met.axes)
         found = self._found[place]
         return None if found is None or not met.axes else found
 
     def _reached(self, place: str, axes: str) -> Array | None:
-        name = field_of(place.partition(".")[0], self.case.params.datapath)
+        name = field_of(place, self.case.params.datapath)
         shape = self.case.trace["z"].shape
         if name == "h":
             return np.ones(shape, bool)

@@ -36,13 +36,15 @@ OPTIONS = (
     "zoneout 1",
 )
 MAX_MULTIPLIER = 2**31 - 1
+INNER = ("line", "parabola inner", "parabola")
 
 
 class Met(NamedTuple):
     """A group of a run.
 
-    stage  "datapath/place"
-    axes   letters of index: TNH, TNG, TNC, T, CG, HG, G, or "" for what is met by the run as a whole
+    stage  "datapath/place"; the inner shifts of the activations of the three gates are one stage
+    axes   letters of index: TNH, TNG, TNC, NH, T, CG, HG, G, or "" for what is met by the run as a whole
+    place  whose code stands there
     """
 
     stage: str
@@ -50,6 +52,7 @@ class Met(NamedTuple):
     labels: tuple[str, ...]
     index: np.ndarray
     axes: str
+    place: str
 
 
 def met(case: Case) -> Iterator[Met]:
@@ -73,7 +76,9 @@ def _cell(case: Case) -> str:
 
 
 def _met(datapath: str, group: Group, axes: str) -> Met:
-    return Met(f"{datapath}/{group.place}", group.kind, group.labels, group.index, axes)
+    place, _, inner = group.place.partition(".")
+    stage = f"activation.{inner}" if inner in INNER else group.place
+    return Met(f"{datapath}/{stage}", group.kind, group.labels, group.index, axes, place)
 
 
 def name_of(step: str, place: str, gate: str) -> str:

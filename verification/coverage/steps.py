@@ -13,16 +13,44 @@ from golden.spec.formats import INT8, INT32, IntFormat
 from golden.spec.params import MShift
 from vectors.stages import Stage
 from vectors.steps import to_reals
-from verification.coverage.classes import SHIFTS, Group, events, nearest, region, rounded, saturated
+from verification.coverage.classes import SHIFTS, SIDES, Group, events, nearest, region, rounded, saturated
 from verification.coverage.ranges import MULTIPLIER, RANGE, derived, range_events
 from verification.coverage.tables import activation
 
 MASK = ("takes", "keeps")
+DROPPED = tuple(f"{sign} {part}" for sign in "+-" for part in ("below half", "half", "above half"))
+COMPOUND = (
+    "mshift_gate",
+    "mshift_candidate",
+    "mshift_hidden",
+    "pot_gate",
+    "pot_reset_path",
+    "pot_candidate",
+    "pot_hidden",
+)
 
 
 def groups(s: Stage) -> list[Group]:
     """Every group of the rows of a step."""
-    return [*values(s), *_zero_points(s)]
+    found = values(s)
+    if s.step in COMPOUND:
+        found = [c for g in found if "." not in g.place for c in coarse(g)]
+    return [*found, *_zero_points(s)]
+
+
+def coarse(g: Group) -> list[Group]:
+    """A group of a step that is itself a chain of stages: what a shift drops and where a saturation stands, each by itself.
+
+    The full classes of these stages are those of the cells.
+    """
+    if g.kind.startswith("rounding"):
+        part = np.where(g.index < 0, 0, g.index % 16)
+        sign, guard, sticky = part // 8, part // 2 % 2, part % 2
+        index = np.where((g.index >= 0) & (guard + sticky > 0), 3 * sign + 2 * guard - (1 - sticky) * guard, -1)
+        return [Group(g.place, "dropped " + g.kind.split()[1], DROPPED, index)]
+    if g.kind == "saturation":
+        return [Group(g.place, g.kind, SIDES, np.array([0, 1, 1, 1, 2])[g.index])]
+    return [] if g.kind == "shift" else [g]
 
 
 def values(s: Stage) -> list[Group]:
@@ -129,7 +157,7 @@ def _pot_hidden(s: Stage) -> list[Group]:
         *rounded("N", _mode(s), x["N_prod"], c["e_z"] + c["e_g"] - c["e_N"], x["N_acc"], _fmt(s, "_N")),
         *_terms(s, "h", ("O", "N"), (), "h_"),
         *saturated("h_new", x["h_acc"], _fmt(s, "_h")),
-        Group("one", f"shift {_mode(s)}", SHIFTS, np.array([1 - np.sign(c["e_z"])])),
+        Group("one", "shift", SHIFTS, np.array([1 - np.sign(c["e_z"])])),
     ]
 
 
