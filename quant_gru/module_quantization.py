@@ -11,8 +11,11 @@ from typing import Any
 import numpy as np
 import torch
 
+from golden.spec.arrays import checked_int
 from golden.spec.errors import ParameterError
+from golden.spec.formats import INT32
 from golden.spec.layout import SCALAR_OPERATORS
+from golden.spec.params import MAX_EXPONENT, MIN_EXPONENT
 from quant_gru import config as widths
 from quant_gru import module_state as plain
 from quant_gru.config import BitwidthConfig
@@ -93,6 +96,10 @@ class Quantization:
         """Fix the exponent or the zero point of an operator in all layers and directions."""
         if op not in SCALAR_OPERATORS:
             raise ParameterError("operator", repr(op), f"one of {', '.join(SCALAR_OPERATORS)}")
+        if exponent is not None:
+            checked_int(f"{op} exponent", exponent, MIN_EXPONENT, MAX_EXPONENT)
+        if zero_point is not None:
+            checked_int(f"{op} zero_point", zero_point, INT32.qmin, INT32.qmax)
         with self.lock:
             old = self.by_hand.get(op, (None, None))
             points: Points = {op: (old[0] if exponent is None else exponent, old[1] if zero_point is None else zero_point)}
