@@ -17,12 +17,14 @@ from qgru.show import grouped, print_table
 @click.option("--dut", "spec", help="A device under test: py:module:callable, so:./lib.so or cmd:program and arguments.")
 @click.option("--timeout", type=float, default=60.0, show_default=True, help="With --dut: seconds for a case.")
 @click.option("--strict", is_flag=True, help="With --dut: a case that is not run is a failure.")
+@click.option("--chains/--no-chains", default=True, help="With --dut and no VECTORS: whether the chains of level 1 are run.")
 @click.option("--device", type=click.Choice(["auto", "gpu", "host", "simulator"]), default="auto", show_default=True)
 @click.option("--case", "ids", multiple=True, help="Only this case; may be given more than once.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout instead of the table.")
 def command(
-    vectors: Path | None, spec: str | None, timeout: float, strict: bool, device: str, ids: tuple[str, ...], as_json: bool
-) -> int:
+    vectors: Path | None, spec: str | None, timeout: float, strict: bool, chains: bool, device: str, ids: tuple[str, ...],
+    as_json: bool,
+) -> int:  # fmt: skip
     """Replay the vector set in the folder VECTORS: golden and the twin, every stage against the recorded codes.
 
     The twin runs the cells, sequences and networks, and the steps that it has in array form; golden runs everything.
@@ -31,7 +33,7 @@ def command(
     if spec is not None:
         from qgru.check_dut import check_dut
 
-        return check_dut(spec, vectors, ids, timeout, strict, as_json)
+        return check_dut(spec, vectors, ids, timeout, strict, as_json, chains)
     if vectors is None:
         raise click.UsageError("Missing argument 'VECTORS': a folder, or --dut for the built-in set.")
     from cuda_impl.launch import target as resolve

@@ -50,7 +50,7 @@ def opened(out: Path, given: Mapping[str, Any], resume: bool) -> Iterator[tuple[
 
 
 def _begun(given: Mapping[str, Any]) -> Ledger:
-    o = {name: DEFAULTS.get(name) if value is None else value for name, value in given.items()}
+    o: dict[str, Any] = {name: DEFAULTS.get(name) if value is None else value for name, value in given.items()}
     size = (3 if o["judge"] else 8) if o["max_size"] is None else o["max_size"]
     if not o["timeout"] > 0:
         raise ParameterError("--timeout", o["timeout"], "a positive number of seconds")

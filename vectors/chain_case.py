@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 import numpy as np
@@ -34,6 +34,7 @@ class ChainCase:
     digests    hexadecimal SHA-256 of each block
     params     of a cell, static, else None
     inputs     int32 [16, C], what a cell reads, else None
+    trajectory  int64 [steps + 1, W], every state, where the case was just made; not written
     """
 
     id: str
@@ -50,6 +51,7 @@ class ChainCase:
     comment: str = ""
     level: int = 1
     flags: Any = None
+    trajectory: np.ndarray | None = field(default=None, repr=False)
 
     kind: ClassVar[str] = "chain"
 
@@ -105,8 +107,11 @@ def chain_case(
 ) -> ChainCase:
     """The chain from golden."""
     first = np.asarray(start, np.int64)
-    states, digests = checkpoints(trajectory(chain, dict(constants), first, steps, params, inputs), every)
-    return ChainCase(id, chain, constants, steps, every, first, states, tuple(digests), params, inputs, **texts)
+    walked = trajectory(chain, dict(constants), first, steps, params, inputs)
+    states, digests = checkpoints(walked, every)
+    return ChainCase(
+        id, chain, constants, steps, every, first, states, tuple(digests), params, inputs, trajectory=walked, **texts
+    )  # fmt: skip
 
 
 def chain_entry(case: ChainCase) -> dict[str, Any]:

@@ -9,14 +9,17 @@ from vectors.kinds import AnyCase
 from vectors.plan.planned import Planned
 
 SEED = 0
-CHAINS = "chain-"  # run inside a port, not through requests, and slow to make
+CHAINS = "chain-"  # slow to make
 
 
 class Builtin(Mapping[str, AnyCase]):
-    """Case id -> case of level 1 but for the chains; a case is made when it is asked for and depends on its id only."""
+    """Case id -> case of level 1; a case is made when it is asked for and depends on its id only.
 
-    def __init__(self) -> None:
-        self._planned: dict[str, Planned] = {item.id: item for item in planned(1) if not item.id.startswith(CHAINS)}
+    chains  whether the chains of a million steps are there too
+    """
+
+    def __init__(self, chains: bool = False) -> None:
+        self._planned: dict[str, Planned] = {i.id: i for i in planned(1) if chains or not i.id.startswith(CHAINS)}
 
     def __len__(self) -> int:
         return len(self._planned)

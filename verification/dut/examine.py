@@ -8,18 +8,32 @@ from typing import Any
 
 import numpy as np
 
+from golden.spec.errors import QgruError
 from vectors.case import Case
+from vectors.chain_case import ChainCase
 from vectors.error_case import ErrorCase
 from vectors.kinds import AnyCase
 from vectors.step_case import StepCase
 from verification.compare import Comparison, compare
-from verification.diagnosis import report_lines
+from verification.diagnosis import REPORT_SECONDS, diagnose, lines
 from verification.dut.capabilities import OUTPUT
 from verification.dut.device import Answer, Device
 from verification.dut.failure import DIFFERS, EQUAL, NOT_RUN, Failure, NotSupported
+from verification.dut.infer import inferred_lines
 from verification.dut.request import Request, Wanted, request_of, state_arrays
 from verification.dut.step_compare import StepComparison, compare_step, step_report
 from verification.report import report
+
+
+@dataclass(frozen=True)
+class Unmade:
+    """A case that is not made, for the reason that the device would not get it."""
+
+    id: str
+    group: str
+    kind: str
+    reason: str
+
 
 GIVE_UP = 5  # hangs in a row, after which the rest is not run
 
@@ -33,15 +47,15 @@ class Outcome:
     detail      one sentence, or ""
     compared, mismatches, passed, failed  what follows from it
     fields      what was compared, by name
-    comparison  a Comparison of a run, a StepComparison of a step, or None
+    comparison  a Comparison of a run, a StepComparison of a step, a ChainComparison of a chain, or None
     answer      what the device returned, or None
     """
 
-    case: AnyCase = field(repr=False)
+    case: AnyCase | Unmade = field(repr=False)
     outcome: str
     detail: str = ""
     fields: tuple[str, ...] = ()
-    comparison: Comparison | StepComparison | None = None
+    comparison: Any = None
     answer: Answer | None = field(default=None, repr=False)
 
     @property
@@ -74,31 +88,48 @@ class Outcome:
                 self.comparison, self.case.params, self.case.trace, names=names, replay=replay, diagnosis=self._diagnosis()
             )
             return text.replace("\n  replay:", f"\n  compared: {', '.join(self.fields)}\n  replay:")
+        if self.outcome == DIFFERS and isinstance(self.case, ChainCase):
+            from verification.dut.chain import chain_report
+
+            return chain_report(self.case, self.comparison, names=(name, "expected"), replay=replay)
         return f"FAILED {name}, case {self.case.id}\n  {self.outcome}: {self.detail}\n  replay: {replay}"
 
     def _diagnosis(self) -> list[str]:
-        """What explains the answer, where the states came."""
+        """What explains the answer, where the states came, and the stage inside that follows from it."""
         if not isinstance(self.case, Case) or self.answer is None:
             return []
         c, arrays = self.case, self.answer.arrays
         got = {**arrays, "h": arrays["h"] if "h" in arrays else arrays[OUTPUT]} if {"h", OUTPUT} & set(arrays) else {}
-        return report_lines(c.params, c.x, c.h0, c.options, expected=c.trace, got=got)
+        try:
+            fields = {name: array for name, array in got.items() if name in c.trace}
+            found = diagnose(c.params, c.x, c.h0, c.options, expected=c.trace, got=fields, seconds=REPORT_SECONDS)
+        except QgruError:
+            return []
+        if found.verdict == "equal":
+            return []
+        names = found.explanations[0].names if found.explanations else ()
+        inside = inferred_lines(c.params, c.x, c.h0, c.options, expected=c.trace, given=arrays, names=names)
+        return [*lines(found), *inside]
 
 
-def check(device: Device, cases: Iterable[AnyCase]) -> Iterator[Outcome]:
+def check(device: Device, cases: Iterable[AnyCase | Unmade]) -> Iterator[Outcome]:
     """Run the cases one after the other; after GIVE_UP hangs in a row the rest is listed as not run."""
     hangs = 0
     for case in cases:
         if hangs >= GIVE_UP:
             yield Outcome(case, NOT_RUN, f"the device did not answer {GIVE_UP} cases in a row")
             continue
-        outcome = check_case(device, case)
+        outcome = Outcome(case, NOT_RUN, case.reason) if isinstance(case, Unmade) else check_case(device, case)
         hangs = hangs + 1 if outcome.outcome == "hang" else hangs if outcome.outcome == NOT_RUN else 0
         yield outcome
 
 
 def check_case(device: Device, case: AnyCase) -> Outcome:
     """Run one case on a device and compare what comes back.  Nothing is raised for what a device does wrong."""
+    if isinstance(case, ChainCase):
+        from verification.dut.chain import check_chain
+
+        return check_chain(device, case)
     request = request_of(case, device.capabilities)
     if isinstance(request, str):
         return Outcome(case, NOT_RUN, request)

@@ -82,7 +82,7 @@ def request_of(case: AnyCase, capabilities: Capabilities) -> Request | str:
             return refusal
         request = refusal
     else:
-        return f"cases of the kind {case.kind} run inside a port, not through a request"
+        return f"a case of the kind {case.kind} is no single request"
     return capabilities.missing(request.kind, request.name, request.needs, request.sizes) or request
 
 
@@ -144,7 +144,7 @@ def _sequence(case: Case, capabilities: Capabilities) -> Request:
         if promised is None or name in promised
     )
     options = {"zoneout": case.zoneout, "training": case.training, "reverse": case.reverse}
-    header, arrays = _with_params(*to_plain(params), arrays, options)
+    header, arrays = with_params(*to_plain(params), arrays, options)
     return Request("sequence", case.id, params.datapath, header, arrays, outputs, frozenset(needs), sizes)
 
 
@@ -157,7 +157,7 @@ def _refusal(case: ErrorCase, datapath: str) -> Request | str:
             return "a parameter set without W, which no run can be asked of"
         x = np.zeros((1, 1, *inputs), np.float32 if datapath == "mshift-dynamic" else np.int32)
     options = {"zoneout": 0.0, "training": False, "reverse": False}
-    header, arrays = _with_params(case.description, case.arrays, {"x": np.asarray(x)}, options)
+    header, arrays = with_params(case.description, case.arrays, {"x": np.asarray(x)}, options)
     foreign = [name for name, array in arrays.items() if array.dtype.name not in DTYPES]
     if foreign:
         return f"{foreign[0]} is of type {arrays[foreign[0]].dtype.name}, which does not travel"
@@ -165,12 +165,13 @@ def _refusal(case: ErrorCase, datapath: str) -> Request | str:
     return Request("sequence", case.id, datapath, header, arrays, (), frozenset({"refusals"}), sizes)
 
 
-def _with_params(
+def with_params(
     description: Mapping[str, Any],
     parameters: Mapping[str, np.ndarray],
     arrays: Mapping[str, np.ndarray],
     options: dict[str, Any],
 ) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    """(header, arrays) of a run: the numbers of its parameter set and its options, params, and every array by its name."""
     constants = {**dict(numbers(description)), **{k: float(v) if k == "zoneout" else int(v) for k, v in options.items()}}
     named = {f"params.{name}": np.asarray(array) for name, array in parameters.items()}
     return {"constants": constants, "params": plain(dict(description), "params"), "options": options}, {**named, **arrays}

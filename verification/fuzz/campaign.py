@@ -75,5 +75,5 @@ def parse_place(text: str) -> tuple[Campaign, int]:
 
 @lru_cache(maxsize=16)
 def _strategy(datapath: str, size: int) -> Any:
-    sizes = {f"max_{what}": size for what in ("steps", "batch", "inputs", "hidden")}
+    sizes: dict[str, Any] = {f"max_{what}": size for what in ("steps", "batch", "inputs", "hidden")}
     return problems(None if datapath == "all" else datapath, **sizes)

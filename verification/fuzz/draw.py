@@ -10,7 +10,7 @@ import numpy as np
 class Draw:
     """What a strategy's draw function is, over a NumPy generator.
 
-    It answers st.integers with both bounds, st.booleans, st.sampled_from, st.one_of and @st.composite, which is all that
+    It answers st.integers with both bounds, st.booleans, st.just, st.sampled_from, st.one_of and @st.composite, all that
     verification.strategies is made of. The numbers depend on the entropy alone.
 
     entropy  integers >= 0, of any size
@@ -34,7 +34,7 @@ class Draw:
     def __call__(self, strategy: Any) -> Any:
         """A value of a strategy.
 
-        Raises TypeError for a kind of strategy that is none of the five
+        Raises TypeError for a kind of strategy that is none of these
         """
         kind = type(strategy).__name__
         if kind == "SampledFromStrategy":
@@ -49,6 +49,8 @@ class Draw:
         if kind == "OneOfStrategy":
             branches = strategy.original_strategies
             return self(branches[self.below(len(branches))])
+        if kind == "JustStrategy":
+            return strategy.value
         if kind == "CompositeStrategy":
             return strategy.definition(self, *strategy.args, **strategy.kwargs)
         raise TypeError(f"{strategy!r} is a {kind}, which Draw does not know")

@@ -16,7 +16,10 @@ from golden.spec.trace import DynamicState
 from verification.problem import Problem
 
 Edit = Callable[[Problem], Problem]
+Edits = tuple[Edit, ...]
+"""Of which the first that can be kept is enough."""
 Array = np.ndarray
+PLAIN = (MShift(0, 0), MShift(1, 0), MShift(1, 1))
 DATA = ("x", "h0", "mask")
 WEIGHTS = ("W", "R", "bx", "br")
 
@@ -63,21 +66,21 @@ def sizes(problem: Problem) -> dict[str, int]:
     return {**dict(zip("TNC", problem.x.shape)), "H": problem.params.hidden_size}
 
 
-def options(problem: Problem) -> Iterator[Edit]:
+def options(problem: Problem) -> Iterator[Edits]:
     """Plainer options, one at a time."""
     if problem.reverse:
-        yield lambda q: replace(q, reverse=False, x=q.x[::-1].copy(), mask=None if q.mask is None else q.mask[::-1].copy())
-        yield lambda q: replace(q, reverse=False)
+        yield (
+            lambda q: replace(q, reverse=False, x=q.x[::-1].copy(), mask=None if q.mask is None else q.mask[::-1].copy()),
+            lambda q: replace(q, reverse=False),
+        )
     if problem.training:
-        yield lambda q: replace(q, training=False, mask=None)
-    if problem.mask is not None:
-        yield lambda q: replace(q, mask=None)
+        bare: Edits = (lambda q: replace(q, mask=None),)
+        yield (lambda q: replace(q, training=False, mask=None), *(bare if problem.mask is not None else ()))
     if problem.zoneout:
-        yield lambda q: replace(q, zoneout=0.0)
-        if problem.zoneout != 0.5:
-            yield lambda q: replace(q, zoneout=0.5)
+        half: Edits = (lambda q: replace(q, zoneout=0.5),)
+        yield (lambda q: replace(q, zoneout=0.0), *(half if problem.zoneout != 0.5 else ()))
     if problem.h0 is not None:
-        yield lambda q: replace(q, h0=None)
+        yield (lambda q: replace(q, h0=None),)
 
 
 def arrays(problem: Problem) -> dict[str, Array]:
@@ -106,7 +109,7 @@ def with_array(problem: Problem, name: str, flat: Array) -> Problem:
     return replace(problem, **more)
 
 
-def parameters(problem: Problem) -> Iterator[Edit]:
+def parameters(problem: Problem) -> Iterator[Edits]:
     """Plainer parameters, one at a time: zero points of 0, even exponents, few segments, small factors."""
     p: Any = problem.params
     if p.datapath == "pot":
@@ -114,21 +117,19 @@ def parameters(problem: Problem) -> Iterator[Edit]:
         return
     for name in ("zp_x", "zp_h", "zp_z", "zp_r", "zp_g"):
         if getattr(p, name, 0) != 0:
-            yield _set(name, 0)
+            yield (_set(name, 0),)
     for name in ("x_symmetric", "h_symmetric", "reciprocal"):
         if getattr(p, name, False):
-            yield _set(name, False)
+            yield (_set(name, False),)
     for gate in "zrg":
         table = getattr(p, f"table_{gate}")
         if (table.entries != table.entries[0]).any():
-            for constant in (0, 127):
-                yield _set(f"table_{gate}", replace(table, entries=np.full(256, constant, np.int32)))
+            constants = (np.full(256, constant, np.int32) for constant in (0, 127))
+            yield tuple(_set(f"table_{gate}", replace(table, entries=entries)) for entries in constants)
     if p.datapath == "mshift":
         for name in MULTIPLIERS:
-            for plain in (MShift(0, 0), MShift(1, 0), MShift(1 << 15, 15)):
-                m = getattr(p, name)
-                if (m.multiplier, m.shift) > (plain.multiplier, plain.shift) and m.multiplier not in (0, 1):
-                    yield _set(name, plain)
+            if getattr(p, name) not in PLAIN:
+                yield tuple(_set(name, plain) for plain in PLAIN)
 
 
 def _set(name: str, value: Any) -> Edit:
@@ -143,27 +144,25 @@ def _set(name: str, value: Any) -> Edit:
     return edit
 
 
-def _pot(p: Any) -> Iterator[Edit]:
+def _pot(p: Any) -> Iterator[Edits]:
     for name in SCALAR_OPERATORS:
         if p.operators[name].zero_point != 0:
-            yield _operator(name, zero_point=0)
+            yield (_operator(name, zero_point=0),)
     for name in WEIGHT_OPERATORS:
         exponents = p.operators[name].exponent
         if (exponents != exponents[0]).any():
-            for value in (exponents[0], exponents.min(), exponents.max()):
-                yield _operator(name, exponent=np.full(exponents.shape, value, np.int32))
+            values = (exponents[0], exponents.min(), exponents.max())
+            yield tuple(_operator(name, exponent=np.full(exponents.shape, v, np.int32)) for v in values)
     for gate in "zrg":
         name, table = f"act_{gate}", getattr(p, f"act_{gate}")
         if isinstance(table, DirectTable):
             if (table.entries != table.entries[0]).any():
-                for constant in (table.fmt_out.qmin, table.fmt_out.qmax):
-                    yield _set(name, replace(table, entries=np.full(256, constant, np.int32)))
-            continue
-        count = len(table.thresholds)
-        for segment in range(count if count > 1 else 0):
-            yield _set(name, _segments(table, [segment]))
+                ends = (table.fmt_out.qmin, table.fmt_out.qmax)
+                yield tuple(_set(name, replace(table, entries=np.full(256, end, np.int32))) for end in ends)
+        elif len(table.thresholds) > 1:
+            yield tuple(_set(name, _segments(table, [i])) for i in range(len(table.thresholds)))
     if p.reciprocal:
-        yield _set("reciprocal", False)
+        yield (_set("reciprocal", False),)
 
 
 def _segments(table: Any, indices: list[int]) -> Any:

@@ -116,7 +116,7 @@ def examples_text(found: list[Finding], campaign: str) -> str:
             "@settings(phases=[Phase.explicit], deadline=None)",
             f"def test_findings_{number}(problem):",
             f"    verdict = examine(SUBJECT_{number}, problem)",
-            "    assert not verdict.failed, f\"{verdict.outcome} {verdict.stage} {verdict.detail}\"",
+            '    assert not verdict.failed, f"{verdict.outcome} {verdict.stage} {verdict.detail}"',
         ]
     return "\n".join(lines) + "\n"
 

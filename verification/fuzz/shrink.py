@@ -51,7 +51,7 @@ class Reducer:
                 if count > 1 and self._keep(axis, keep):
                     changed, count = True, 1
                     break
-            part = count // 2
+            part = max(1, count // 2)
             while part >= 1:
                 start, removed = 0, False
                 while start < count and count - part >= least:
@@ -68,11 +68,11 @@ class Reducer:
 
     def options(self) -> bool:
         """No reverse direction, no zoneout, no mask, no initial state."""
-        return any([self.take(edit) for edit in list(edits.options(self.problem))])
+        return any([any(map(self.take, some)) for some in list(edits.options(self.problem))])
 
     def parameters(self) -> bool:
         """Zero points of 0, one exponent for all channels, one segment, plain factors."""
-        return any([self.take(edit) for edit in list(edits.parameters(self.problem))])
+        return any([any(map(self.take, some)) for some in list(edits.parameters(self.problem))])
 
     def numbers(self) -> bool:
         """Zeros for numbers, blocks of an array first; then numbers nearer to zero."""

@@ -21,6 +21,7 @@ from verification.dut.capabilities import OUTPUT
 from verification.dut.device import TIMEOUT_SECONDS, Device, resolve
 from verification.dut.examine import check_case
 from verification.dut.failure import DIFFERS, EQUAL, NOT_RUN
+from verification.dut.infer import inferred_lines
 from verification.exact.sequence import forward as judge_forward
 from verification.problem import Problem
 from verification.report import report
@@ -180,8 +181,12 @@ def verdict_text(subject: Subject, problem: Problem, verdict: Verdict, replay: s
     if verdict.comparison is None or verdict.expected is None:
         return f"FAILED {who}\n  {verdict.outcome}: {verdict.detail}\n  replay: {replay}"
     said = [f"  diagnosis: {' or '.join(named[:SHOWN])}{' or others' if len(named) > SHOWN else ''}"]
-    if not named:
-        options = {name: getattr(problem, name) for name in OPTIONS}
+    options = {name: getattr(problem, name) for name in OPTIONS}
+    if named:
+        said += inferred_lines(
+            problem.params, problem.x, problem.h0, options, expected=verdict.expected, given=verdict.got, names=named[:1]
+        )
+    else:
         said = report_lines(problem.params, problem.x, problem.h0, options, expected=verdict.expected, got=verdict.got)
     return report(
         verdict.comparison, problem.params, verdict.expected, names=(who, right), replay=replay, diagnosis=said

@@ -1,0 +1,49 @@
+"""Devices for the fuzz tests: right but for one planted deviation in each datapath."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+
+from golden.sequence import forward
+from verification.deviations.catalogue import CATALOGUE
+from verification.deviations.environment import Run
+from verification.diagnosis_synthesis import planted
+
+PLANTED = {"pot": "ties-up@requantize", "mshift": "saturates-one-early"}
+KILLER_ROWS = 3
+
+
+def wrong(params, x, h0=None, **options):
+    """Every stage, with the planted deviation; dynamic ranges are right."""
+    name = PLANTED.get(params.datapath)
+    if name is None:
+        return forward(params, x, h0, **options)
+    with np.errstate(all="ignore"):
+        return planted(Run.of(params, x, h0, **options), (CATALOGUE[name],))
+
+
+def wrong_states(params, x, h0=None, **options):
+    """The states alone of the same."""
+    return np.asarray(wrong(params, x, h0, **options)["h"])
+
+
+def unheard_of(params, x, h0=None, **options):
+    """Wrong in a way that no named deviation explains: every third state of a row is one more."""
+    h = np.array(forward(params, x, h0, **options)["h"])
+    h[1:].reshape(-1)[::3] ^= 1
+    return h
+
+
+def crashes(params, x, h0=None, **options):
+    """Ends its process where a batch has three rows."""
+    if x.shape[1] == KILLER_ROWS:
+        os.abort()
+    return forward(params, x, h0, **options)
+
+
+def spec(name: str) -> str:
+    """The device's spec."""
+    return f"py:{Path(__file__).resolve()}:{name}"
