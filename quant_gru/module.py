@@ -253,8 +253,8 @@ class QuantGRU(nn.GRU):
         return (output.transpose(0, 1) if self.batch_first else output), h_n
 
     def export_onnx(self, path: str | PathLike[str], format: str = "integer", **options: Any) -> Any:  # noqa: A002
-        """Write an ONNX file with its test data: "float", "qdq" or "integer"; options as quant_gru.onnx.export has them."""
-        from quant_gru.onnx import export
+        """Write an ONNX file with its test data: "float", "qdq" or "integer"; options as quant_gru.onnx_export.export has them."""
+        from quant_gru.onnx_export import export
 
         return export(self.stack(), path, format, **options)
 
@@ -342,7 +342,8 @@ class QuantGRU(nn.GRU):
 
     def _save_to_state_dict(self, destination: dict[str, Any], prefix: str, keep_vars: bool) -> None:
         super()._save_to_state_dict(destination, prefix, keep_vars)
-        if destination[prefix + EXTRA] is None:  # a module without configuration has torch.nn.GRU's own state dict
+        # a module without configuration has torch.nn.GRU's own state dict; torch's exporter takes nothing but tensors
+        if destination[prefix + EXTRA] is None or torch.onnx.is_in_onnx_export():
             del destination[prefix + EXTRA]
 
     def _load_from_state_dict(self, state_dict: Any, prefix: str, metadata: Any, strict: bool, missing: list[str],

@@ -24,7 +24,9 @@ class Kind(NamedTuple):
 
 
 class Emitter(Protocol):
-    """Where operators go."""
+    """Where operators go.  opset is the version of the ONNX domain."""
+
+    opset: int
 
     def op(self, kind: str, *inputs: Value, outputs: int = 1, name: str = "", **attributes: Any) -> Any:
         """An operator of the ONNX domain; its output, or the tuple of its outputs.  name is a hint."""
@@ -87,7 +89,8 @@ def need_onnx() -> Any:
 class OnnxEmitter:
     """Collects nodes and initializers of one graph; bodies of a Scan have their own, with names that differ from all others."""
 
-    def __init__(self, taken: set[str] | None = None) -> None:
+    def __init__(self, opset: int, taken: set[str] | None = None) -> None:
+        self.opset = opset
         self.onnx = need_onnx()
         self.nodes: list[Any] = []
         self.initializers: list[Any] = []
@@ -131,7 +134,7 @@ class OnnxEmitter:
         name: str = "",
     ) -> tuple[Sequence[str], Sequence[str]]:
         name = self.fresh(name or "scan")
-        inner = OnnxEmitter(self._taken)
+        inner = OnnxEmitter(self.opset, self._taken)
         before = [inner.fresh(f"{name}_state") for _ in states]
         slices = [inner.fresh(f"{name}_slice") for _ in sequences]
         values = body(inner, before, slices)

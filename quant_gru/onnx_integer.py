@@ -96,7 +96,7 @@ def integer_codes(
     h0       int64 [N,H], codes
     zoneout  probability of the inference zoneout
     """
-    parts, step = (_pot if isinstance(params, PotParams) else _mshift)(e, params, x)  # type: ignore[operator]
+    parts, step = _pot(e, params, x) if isinstance(params, PotParams) else _mshift(e, params, x)
     at = point(params, "h")
     k = zoneout_factor(zoneout)
     kind = Kind("int64", ("N", params.hidden_size))

@@ -23,6 +23,8 @@ from quant_gru.onnx_integer_steps import dequantize
 from quant_gru.onnx_network import Answer, expanded
 from quant_gru.stack import Direction
 
+WIDE_OPSET = 21  # QuantizeLinear of 16 bits
+
 
 class Weight(NamedTuple):
     """Codes of weights [K,3H] or biases [3H] and their scale, one or one for each column."""
@@ -48,7 +50,7 @@ def qdq_direction(e: Emitter, d: Direction, x: Value, h0: Value | None, batch: V
     Raises ParameterError for a zero point that the element type cannot hold
     """
     params = static(d)
-    q = Quantizers(_points(params))
+    q = Quantizers(_points(params), e.opset)
     hidden = params.hidden_size
     wx = q.pair(e, "Wx", e.op("MatMul", q.pair(e, "x", x), q.weight(e, "W")))
     parts = [e.op("Add", v, q.bias(e, "bx", i)) for i, v in enumerate(_split(e, wx, hidden, "Wx"))]
@@ -82,8 +84,11 @@ def qdq_direction(e: Emitter, d: Direction, x: Value, h0: Value | None, batch: V
 class Quantizers:
     """The pairs of QuantizeLinear and DequantizeLinear of a parameter set."""
 
-    def __init__(self, points: Points) -> None:
+    def __init__(self, points: Points, opset: int) -> None:
         self.points = points
+        formats = [at.fmt for at in points.tensors.values()] + [w.fmt for w in points.weights.values()]
+        if opset < WIDE_OPSET and any(_element(fmt).endswith("int16") for fmt in formats):
+            raise ParameterError("opset", opset, f"{WIDE_OPSET} or more for qdq of more than 8 bits")
         for name, at in points.tensors.items():
             info = np.iinfo(self.element(name))
             if not info.min <= at.zero_point <= info.max:

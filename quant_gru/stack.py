@@ -76,7 +76,7 @@ class Outputs(NamedTuple):
         return tuple(trace.h_n for layer in self.traces for trace in layer)
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Stack:
     """Layers of one or two directions, the forward one first, as torch.nn.GRU stacks them.
 
@@ -102,6 +102,10 @@ class Stack:
                 if (d.input_size, d.hidden_size) != (inputs, first[0].hidden_size):
                     wanted = f"{(inputs, first[0].hidden_size)}, which fits the others"
                     raise ParameterError(f"layer {i} (C, H)", (d.input_size, d.hidden_size), wanted)
+
+    def __repr__(self) -> str:
+        sizes = f"C={self.input_size}, H={self.hidden_size}, layers={len(self.layers)}, directions={self.directions}"
+        return f"Stack({sizes}, batch_first={self.batch_first}, quantized={self.quantized})"
 
     @property
     def directions(self) -> int:

@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from golden.sequence import forward
-from quant_gru.onnx_export import build
+from quant_gru.onnx import build
 from quant_gru.stack import Direction, Stack
 from verification.problem import Problem
 from verification.strategies.problems import problems

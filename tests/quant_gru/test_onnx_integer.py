@@ -16,7 +16,7 @@ from tests.quant_gru.test_stack import reals, stack
 onnx = pytest.importorskip("onnx")
 pytest.importorskip("onnxruntime")
 
-from quant_gru.onnx_export import build  # noqa: E402
+from quant_gru.onnx import build  # noqa: E402
 from quant_gru.onnx_graph import OnnxEmitter  # noqa: E402
 from quant_gru.onnx_integer_steps import saturate, shift_round, ties_up  # noqa: E402
 from tests.quant_gru.onnx_drawn import LEVELS, differing, drawn, session  # noqa: E402
@@ -89,7 +89,7 @@ def test_the_float_boundary_at_ties_infinities_and_nan(kind):
 
 
 def one_step(make, v):
-    e = OnnxEmitter({"v", "out"})
+    e = OnnxEmitter(21, {"v", "out"})
     e.nodes.append(onnx.helper.make_node("Identity", [make(e)], ["out"]))
     info = [onnx.helper.make_tensor_value_info(n, onnx.TensorProto.INT64, ["N"]) for n in ("v", "out")]
     graph = onnx.helper.make_graph(e.nodes, "step", info[:1], info[1:], e.initializers)

@@ -23,7 +23,7 @@ from quant_gru.stack import Stack
 
 FORMATS = ("float", "qdq", "integer")
 OPSET, IR_VERSION = 21, 10
-LEAST_OPSET = {"float": 17, "qdq": 21, "integer": 17}
+LEAST_OPSET = 17
 DATA_STEPS, DATA_ROWS = 5, 2
 
 
@@ -49,7 +49,7 @@ def export(
     path           of the model; its folder must exist
     format         "float": one GRU node for each layer; "qdq": Scans with QuantizeLinear and DequantizeLinear;
                    "integer": Scans of integer operators, golden's codes
-    opset          of the ONNX domain; 17 or more, for qdq 21 or more
+    opset          of the ONNX domain; 17 or more, for qdq of more than 8 bits 21 or more
     initial_state  whether h0 is an input; without it every run starts at zero
     codes          (integer, one layer) whether x, h0, y and h_n are codes, int32
     zoneout        (integer) probability of the inference zoneout, Z-2
@@ -72,18 +72,17 @@ def build(
     """The checked ModelProto of export."""
     if format not in FORMATS:
         raise ParameterError("format", repr(format), f"one of {', '.join(FORMATS)}")
-    least = LEAST_OPSET[format]
-    if isinstance(opset, bool) or not isinstance(opset, int) or opset < least:
-        raise ParameterError("opset", repr(opset), f"{least} or more for the format {format}")
+    if isinstance(opset, bool) or not isinstance(opset, int) or opset < LEAST_OPSET:
+        raise ParameterError("opset", repr(opset), f"{LEAST_OPSET} or more")
     if not 0 <= zoneout <= 1 or (zoneout and format != "integer"):
         raise ParameterError("zoneout", repr(zoneout), "0, or with the format integer a probability in [0, 1]")
     if codes:
         _check_codes(stack, format)
     onnx = need_onnx()
     states = len(stack.layers) * stack.directions
-    time = ("N", "T") if stack.batch_first else ("T", "N")
+    time: tuple[int | str, ...] = ("N", "T") if stack.batch_first else ("T", "N")
     element = "int32" if codes else "float32"
-    e = OnnxEmitter({"x", "h0", "y", "h_n", "y_codes", "h_n_codes"})
+    e = OnnxEmitter(opset, {"x", "h0", "y", "h_n", "y_codes", "h_n_codes"})
     inputs = [("x", Kind(element, (*time, stack.input_size)))]
     if initial_state:
         inputs.append(("h0", Kind(element, (states, "N", stack.hidden_size))))
@@ -94,7 +93,8 @@ def build(
         make: Any = {"qdq": qdq_direction, "integer": codes_direction if codes else integer_direction}[format]
         answer = network(e, stack, "x", h0, partial(make, zoneout=zoneout) if zoneout else make)
         found = _outputs(e, answer, codes)
-    shapes = {"y": (*time, stack.directions * stack.hidden_size), "h_n": (states, "N", stack.hidden_size)}
+    shapes: dict[str, tuple[int | str, ...]] = {"h_n": (states, "N", stack.hidden_size)}
+    shapes["y"] = (*time, stack.directions * stack.hidden_size)
     outputs = []
     for name, value in found.items():
         e.nodes.append(onnx.helper.make_node("Identity", [value], [name], name))
