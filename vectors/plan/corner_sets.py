@@ -117,8 +117,15 @@ def far(draw: Draw, m: MShift, zero_point: int) -> int:
 
 
 def _regions(draw: Draw, names: Sequence[str]) -> dict[str, int]:
-    first = one(draw, 0, 4)
-    return {name: region_zero_point(INT8, REGIONS[(first + i) % 5]) for i, name in enumerate(names)}
+    return {name: beside(draw, INT8) for name in names}
+
+
+def beside(draw: Draw, fmt: IntFormat) -> int:
+    """A zero point inside a format, at an end of it, or a little outside."""
+    region = among(draw, REGIONS)
+    if region in ("below", "above"):
+        return one(draw, 1, 60) + fmt.qmax if region == "above" else fmt.qmin - one(draw, 1, 60)
+    return region_zero_point(fmt, region)
 
 
 def static(draw: Draw, inputs: int, units: Sequence[Draw]) -> MShiftParams:
@@ -196,9 +203,8 @@ def dynamic(draw: Draw, inputs: int, units: Sequence[Draw]) -> MShiftDynamicPara
 
 def pot(draw: Draw, inputs: int, units: Sequence[Draw]) -> PotParams:
     """A set of datapath P, 8 bits."""
-    first = one(draw, 0, 4)
     fmt = {n: IntFormat(8, n not in UNSIGNED_OPERATORS) for n in SCALAR_OPERATORS}
-    zp = {n: region_zero_point(fmt[n], REGIONS[(first + 2 * i) % 5]) for i, n in enumerate(SCALAR_OPERATORS)}
+    zp = {n: beside(draw, fmt[n]) for n in SCALAR_OPERATORS}
     e = pot_exponents(draw)
     gates = [e["gate.z_pre"], e["gate.r_pre"], e["gate.g_pre"]]
     operators = {n: Operator(fmt[n], e[n], zp[n]) for n in SCALAR_OPERATORS}

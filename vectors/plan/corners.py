@@ -76,10 +76,10 @@ def _reals(draw: Draw, params: Any, h: np.ndarray, units: Sequence[Draw]) -> tup
         real[0, 0], real[-1, 1] = ends
         return x, np.clip(real, *ends)
     s_h = 2.0 ** among(draw, (-7, -6, -4, 0, -20))
-    zp_h = among(draw, (0, -128, 127, 5, -40))
     if kind == 1:
-        return x, DynamicState(h, s_h, zp_h, -1.0, 1.0)
+        return x, DynamicState(h, s_h, among(draw, (0, -128, 127, 5, -40)), -1.0, 1.0)
     low_h, high_h = among(draw, ((-1, 1), (-1, 0.5), (0, 0), (0, 1), (-1, 0), (0.5, 1), (-1, -0.5)))
+    zp_h = 127 if high_h <= 0 else -128 if low_h >= 0 else among(draw, (0, -128, 127, 5, -40))
     span = among(draw, (0.25, 1.0, 3.0)) * s_h * 127
     size = among(draw, (1.0, 2.0**-12, 2.0**-24, 2.0**8))
     known = {"h_min": low_h * span, "h_max": high_h * span, "x_min": -1.0 * size, "x_max": 0.5 * size}

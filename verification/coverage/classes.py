@@ -16,11 +16,14 @@ CROSS16 = tuple(f"{sign} lsb{lsb} guard{g} sticky{s}" for sign in "+-" for lsb i
 CROSS48 = tuple(f"{part} {side}" for side in SIDES for part in CROSS16)
 
 
+TIES = tuple(f"{sign} lsb{lsb}" for sign in "+-" for lsb in (0, 1))
+
+
 class Group(NamedTuple):
     """One kind of class at one place.
 
     place   the stage's name, without its datapath
-    kind    "rounding up", "saturation", "table direct", ...
+    kind    "rounding", "saturation", "table direct", ...
     labels  the classes
     index   int array of positions in labels, -1 for none; one element for each value that passed
     """
@@ -67,19 +70,18 @@ def bound(raw: Any, fmt: IntFormat) -> np.ndarray:
 def rounded(place: str, mode: str, x: Any, s: Any, raw: Any = None, fmt: IntFormat | None = None) -> list[Group]:
     """The groups of a rounding shift, and of the saturation behind it when there is one.
 
-    mode  "up", "away" or "even"
+    mode  "up", "away" or "even"; the last two differ at ties only, which are counted for each
     raw   what is saturated to fmt: the rounded quotient, with its zero point where it has one
     """
     x, s = np.broadcast_arrays(np.asarray(x, np.int64), np.asarray(s, np.int64))
     part = cross(x, s)
-    shifts = Group(place, "shift", SHIFTS, 1 + np.sign(s))
+    more = [Group(place, "shift", SHIFTS, 1 + np.sign(s))]
+    if mode != "up":
+        tie = (part >= 0) & (part % 4 == 2)
+        more.append(Group(place, f"tie {mode}", TIES, np.where(tie, part // 4, -1)))
     if fmt is None:
-        return [Group(place, f"rounding {mode}", CROSS16, part), shifts]
-    return [
-        Group(place, f"rounding {mode}", CROSS48, with_side(part, side(raw, fmt))),
-        shifts,
-        *saturated(place, raw, fmt),
-    ]
+        return [Group(place, "rounding", CROSS16, part), *more]
+    return [Group(place, "rounding", CROSS48, with_side(part, side(raw, fmt))), *more, *saturated(place, raw, fmt)]
 
 
 def saturated(place: str, raw: Any, fmt: IntFormat) -> list[Group]:
@@ -98,7 +100,7 @@ def nearest(place: str, t: Any, fmt: IntFormat) -> list[Group]:
     raw = np.rint(np.clip(safe, -(2.0**40), 2.0**40)).astype(np.int64)
     index = np.where(finite, with_side(part.astype(np.int64), side(raw, fmt)), -1)
     bounds = np.where(finite, bound(raw, fmt), np.where(np.isnan(wide), -1, np.where(wide > 0, 4, 0)))
-    return [Group(place, "rounding nearest", CROSS48, index), Group(place, "saturation", BOUNDS, bounds)]
+    return [Group(place, "rounding", CROSS48, index), Group(place, "saturation", BOUNDS, bounds)]
 
 
 def region(place: str, zero_point: int, fmt: IntFormat) -> Group:

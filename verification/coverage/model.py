@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from golden.spec.layout import MULTIPLIERS, SCALAR_OPERATORS
 from vectors.steps import STEPS
-from verification.coverage.classes import BOUNDS, CROSS16, CROSS48, REGIONS, SHIFTS, SIDES
+from verification.coverage.classes import BOUNDS, CROSS16, CROSS48, REGIONS, SHIFTS, SIDES, TIES
 from verification.coverage.ranges import MULTIPLIER, RANGE
 from verification.coverage.runs import OPTIONS
 from verification.coverage.steps import DROPPED, MASK
@@ -32,8 +32,8 @@ class Point(NamedTuple):
 
 
 def _rounded(modes: tuple[str, ...], side: bool, shifts: tuple[str, ...] = SHIFTS) -> Kinds:
-    out: Kinds = {f"rounding {m}": CROSS48 if side else CROSS16 for m in modes}
-    out |= {"shift": shifts}
+    out: Kinds = {"rounding": CROSS48 if side else CROSS16, "shift": shifts}
+    out |= {f"tie {m}": TIES for m in modes if m != "up"}
     return out | ({"saturation": BOUNDS} if side else {})
 
 
@@ -41,7 +41,7 @@ M_SHIFT, M_PLAIN = _rounded(("up",), True, RIGHT), _rounded(("up",), False, RIGH
 BLEND = _rounded(("up",), True, ("right",))
 POT_TERM, POT_SCALED = _rounded(BOTH, False), _rounded(BOTH, True)
 SATURATED: Kinds = {"saturation": BOUNDS}
-NEAREST: Kinds = {"rounding nearest": CROSS48, "saturation": BOUNDS}
+NEAREST: Kinds = {"rounding": CROSS48, "saturation": BOUNDS}
 LINE, INNER = _rounded(("away",), True), _rounded(("away",), False)
 M_TABLE: Kinds = {"table direct": ENTRIES, "table wide": ENTRIES}
 ZERO: Kinds = {"zero point": REGIONS}
@@ -73,7 +73,7 @@ def _options(*without: str) -> dict[str, Kinds]:
 
 def _dynamic() -> dict[str, Kinds]:
     out = _options()
-    reciprocal = {"rounding nearest reciprocal": CROSS48, "saturation reciprocal": BOUNDS}
+    reciprocal = {"rounding reciprocal": CROSS48, "saturation reciprocal": BOUNDS}
     out |= {"x": NEAREST | reciprocal, "h_q": M_SHIFT}
     out |= {name: NEAREST for name in ("W", "R", "bx", "br", "h0")}
     out |= {f"range of {k}": {"event": RANGE, "step": ("first", "moved")} for k in "xh"}
@@ -100,8 +100,8 @@ def _step_places(name: str) -> dict[str, Kinds]:
         "pot_reset_path": ("A_Rh", "A_br"),
         "pot_hidden": ("h_O", "h_N"),
     }.get(name, ())
-    m: Kinds = {"dropped up": DROPPED, "saturation": SIDES}
-    away_even: Kinds = {f"dropped {mode}": DROPPED for mode in BOTH}
+    m: Kinds = {"dropped": DROPPED, "saturation": SIDES}
+    away_even: Kinds = {"dropped": DROPPED} | {f"tie {mode}": TIES for mode in BOTH}
     sides: Kinds = {"saturation": SIDES}
     pot: dict[str, Kinds] = {f"{t}_aligned": away_even for t in terms}
     gate = {"a": sides, "pre": m, "gate": M_TABLE}

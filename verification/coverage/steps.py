@@ -43,11 +43,11 @@ def coarse(g: Group) -> list[Group]:
 
     The full classes of these stages are those of the cells.
     """
-    if g.kind.startswith("rounding"):
+    if g.kind == "rounding":
         part = np.where(g.index < 0, 0, g.index % 16)
         sign, guard, sticky = part // 8, part // 2 % 2, part % 2
         index = np.where((g.index >= 0) & (guard + sticky > 0), 3 * sign + 2 * guard - (1 - sticky) * guard, -1)
-        return [Group(g.place, "dropped " + g.kind.split()[1], DROPPED, index)]
+        return [Group(g.place, "dropped", DROPPED, index)]
     if g.kind == "saturation":
         return [Group(g.place, g.kind, SIDES, np.array([0, 1, 1, 1, 2])[g.index])]
     return [] if g.kind == "shift" else [g]
