@@ -253,7 +253,7 @@ class QuantGRU(nn.GRU):
         return (output.transpose(0, 1) if self.batch_first else output), h_n
 
     def export_onnx(self, path: str | PathLike[str], format: str = "integer", **options: Any) -> Any:  # noqa: A002
-        """Write an ONNX file with its test data: "float", "qdq" or "integer"; options as quant_gru.onnx_export.export has them."""
+        """Write an ONNX file with its test data: "float", "qdq" or "integer"; options as in quant_gru.onnx_export.export."""
         from quant_gru.onnx_export import export
 
         return export(self.stack(), path, format, **options)

@@ -130,7 +130,9 @@ def read_json(
     config = from_plain(content.get("bitwidths"))
     items = content.get("layers")
     wanted = [(i, DIRECTIONS[j]) for i, layer in enumerate(shape) for j in range(len(layer))]
-    there = [(v.get("layer"), v.get("direction")) for v in items if isinstance(v, Mapping)] if isinstance(items, list) else None
+    if not isinstance(items, list):
+        raise ParameterError(f"{name} layers", type(items).__name__, "a list")
+    there = [(v.get("layer"), v.get("direction")) for v in items if isinstance(v, Mapping)]
     if there != wanted:
         raise ParameterError(f"{name} layers", there, f"{wanted}, as the module has them")
     found: list[list[Template]] = [[] for _ in shape]
