@@ -22,7 +22,7 @@ from cuda_impl.fast.host_dot import ROWS, make_dot, make_gather_planes
 from cuda_impl.fast.host_ir import TILE, has_byte_permute
 from cuda_impl.fast.host_state import Form
 
-PROGRAMS = ("input_products", "run_steps", "dynamic_products", "prepare_step", "run_dynamic_steps")
+PROGRAMS = ("input_products", "run_steps", "dynamic_products", "prepare_step", "run_dynamic_steps", "repeat_dot", "empty_phases")
 
 
 @dataclass(frozen=True)
@@ -109,8 +109,15 @@ def dynamic_programs(product: Product, cell: Cell) -> dict[str, Callable]:
     return _namespace(product, cell)
 
 
-def _namespace(product: Product, cell: Cell | None) -> dict[str, Any]:
-    ours = (host_sync, host_loops, host_dynamic_loops)
+@cache
+def measuring_programs(product: Product) -> dict[str, Callable]:
+    """The programs of host_measure.py."""
+    from cuda_impl.fast import host_measure
+
+    return _namespace(product, None, (host_sync, host_measure))
+
+
+def _namespace(product: Product, cell: Cell | None, ours: tuple = (host_sync, host_loops, host_dynamic_loops)) -> dict[str, Any]:
     names: dict[str, Any] = {}
     for module in ours:
         names.update((k, v) for k, v in vars(module).items() if not k.startswith("__"))
