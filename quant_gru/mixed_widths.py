@@ -1,19 +1,21 @@
 """The search for a width of every operator: the fewest stored bits that an accuracy still allows.
 
 1. Sensitivity: with everything else at the widest, each operator alone is narrowed bit by bit, and the noise of the network's
-   output is measured. Noise of different operators is taken to add up.
-2. Trade: for a price per bit every operator takes the width of least noise + price * bits. The highest price whose set is
-   accepted is found by bisection.
-3. Descent: operator after operator, the one that holds most values first, one bit less as long as the set is accepted, until
-   a whole round changes nothing.
+   output is measured.
+2. For each of some noise budgets, from the greatest down:
+   trade: for a price per bit every operator takes the width of least noise + price * bits, noises taken to add up; the highest
+   price at which the measured noise of the whole set keeps the budget is found by bisection;
+   descent: operator after operator, the one that holds most values first, one bit less as long as the measured noise keeps
+   the budget, until a whole round changes nothing.
+3. The set of fewest bits that is accepted.
 
-Only accept decides; it is asked about whole sets, so an interaction that the sum of noises does not see costs bits, never
-accuracy.
+The noise is a mean over thousands of numbers, an accuracy counts few events: so the noise shapes the sets, and the accuracy is
+asked once for each budget. To descend on the accuracy itself would keep every lucky step.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -22,7 +24,8 @@ from quant_gru.build import BIAS_OPERATORS
 from quant_gru.float_gru import FloatGru
 
 WIDEST, NARROWEST = 16, 2
-BISECTIONS = 16
+BISECTIONS = 24
+LEAST_PRICE, GREATEST_PRICE = 1e-15, 1.0  # noise per bit
 Assignment = dict[str, int]
 
 
@@ -48,91 +51,110 @@ def allowed(key: str) -> tuple[int, ...]:
     return tuple(range(WIDEST, NARROWEST - 1, -1))
 
 
-@dataclass
-class Search:
-    """What a search found, and what it cost.
+@dataclass(frozen=True)
+class Candidate:
+    """The set of fewest bits that a noise budget allows.
 
-    assignment   key -> bits, accepted
-    bits         stored_bits of it
-    traded       stored_bits after the trade, before the descent
-    noises, asked  how many times noise and accept were called
+    bits       stored_bits of it
+    noise      measured, at most budget
+    accepted   whether it was accurate enough
     """
 
+    budget: float
     assignment: Assignment
     bits: int
-    traded: int
-    noises: int
-    asked: int
+    noise: float
+    accepted: bool
 
 
 def search(
     values: Mapping[str, int],
     noise: Callable[[Assignment], float],
     accept: Callable[[Assignment], bool],
+    budgets: Sequence[float],
     *,
-    hopeless: float,
     advance: Callable[[int], None] | None = None,
-) -> Search:
-    """Search the widths of the operators in values.
+) -> list[Candidate]:
+    """The candidate of every noise budget; best picks among them.
 
     values    key -> how many values the operator has; a key ends with the operator's name
     noise     of an assignment, 0 or more
-    accept    whether an assignment is accurate enough; it must accept the widest
-    hopeless  noise of one operator alone beyond which it is not narrowed further
+    accept    whether an assignment is accurate enough
+    budgets   greatest noises, in falling order; an operator that alone exceeds the first is not narrowed further
     advance   called with 1 after every call of noise and accept
     """
-    calls = {"noise": 0, "accept": 0}
 
-    def counted(kind: str) -> None:
-        calls[kind] += 1
+    def measured(assignment: Assignment) -> float:
+        found = noise(assignment)
         if advance is not None:
             advance(1)
+        return found
 
-    def asked(assignment: Assignment) -> bool:
-        counted("accept")
-        return accept(assignment)
+    noises = sensitivities(values, measured, budgets[0])
+    found = []
+    for budget in budgets:
+        assignment = descend(values, trade(values, noises, measured, budget), measured, budget)
+        found.append(
+            Candidate(budget, assignment, stored_bits(values, assignment), measured(assignment), accept(assignment))
+        )
+    return found
 
-    widest = {key: allowed(key)[0] for key in values}
-    counted("noise")
-    floor = noise(widest)
-    noises: dict[str, dict[int, float]] = {}
+
+def best(candidates: Sequence[Candidate]) -> Candidate | None:
+    """The accepted candidate of fewest bits, or None."""
+    return min((c for c in candidates if c.accepted), key=lambda c: c.bits, default=None)
+
+
+def widest(values: Mapping[str, int]) -> Assignment:
+    """Every operator as wide as the search allows."""
+    return {key: allowed(key)[0] for key in values}
+
+
+def sensitivities(
+    values: Mapping[str, int], noise: Callable[[Assignment], float], hopeless: float
+) -> dict[str, dict[int, float]]:
+    """key -> bits -> the noise that this operator alone adds; widths beyond hopeless are left out."""
+    start = widest(values)
+    floor = noise(start)
+    found: dict[str, dict[int, float]] = {}
     for key in values:
-        noises[key] = {widest[key]: 0.0}
+        found[key] = {start[key]: 0.0}
         for wider, bits in pairwise(allowed(key)):
-            counted("noise")
-            found = max(noise(widest | {key: bits}) - floor, noises[key][wider])
-            if found > hopeless:
+            added = max(noise(start | {key: bits}) - floor, found[key][wider])
+            if added > hopeless:
                 break
-            noises[key][bits] = found
+            found[key][bits] = added
+    return found
 
-    best = widest
-    low, high = 0.0, _price_of_least(noises, values)
+
+def trade(
+    values: Mapping[str, int],
+    noises: Mapping[str, Mapping[int, float]],
+    noise: Callable[[Assignment], float],
+    budget: float,
+) -> Assignment:
+    """The set of the highest price per bit whose measured noise keeps the budget; the widest where none does."""
+    found = widest(values)
+    low, high = LEAST_PRICE, GREATEST_PRICE
     for _ in range(BISECTIONS):
-        price = (low * high) ** 0.5 if low else high * 1e-3
+        price = (low * high) ** 0.5
         traded = {key: min(noises[key], key=lambda b: (noises[key][b] + price * values[key] * b, b)) for key in values}
-        if asked(traded):
-            low = price
-            best = min(best, traded, key=lambda a: stored_bits(values, a))
+        if noise(traded) <= budget:
+            low, found = price, traded
         else:
             high = price
-    after_trade = stored_bits(values, best)
-    changed = True
+    return found
+
+
+def descend(
+    values: Mapping[str, int], start: Assignment, noise: Callable[[Assignment], float], budget: float
+) -> Assignment:
+    """One bit less wherever the budget allows it, round after round, the operators of most values first."""
+    found, changed = start, True
     while changed:
         changed = False
         for key in sorted(values, key=lambda k: -values[k]):
-            narrower = [b for b in allowed(key) if b < best[key]]
-            if narrower and asked(best | {key: narrower[0]}):
-                best, changed = best | {key: narrower[0]}, True
-    return Search(best, stored_bits(values, best), after_trade, calls["noise"], calls["accept"])
-
-
-def _price_of_least(noises: Mapping[str, Mapping[int, float]], values: Mapping[str, int]) -> float:
-    """A price at which every operator takes the least width that it was measured at."""
-    steps = [
-        (n - by_bits[wide]) / (values[key] * (wide - bits))
-        for key, by_bits in noises.items()
-        for wide in by_bits
-        for bits, n in by_bits.items()
-        if bits < wide
-    ]
-    return max(steps, default=1.0) * 2 or 1.0
+            narrower = [b for b in allowed(key) if b < found[key]]
+            if narrower and noise(found | {key: narrower[0]}) <= budget:
+                found, changed = found | {key: narrower[0]}, True
+    return found

@@ -11,9 +11,9 @@ import numpy as np
 from golden.spec.params import MShiftDynamicParams, Params
 from golden.spec.trace import DynamicState, Trace
 from quant_gru.boundary import quantize_input, quantize_state, states_real
-from quant_gru.calibrate import by_operator
+from quant_gru.calibrate import collect
 from quant_gru.float_gru import FloatGru, run
-from quant_gru.g2p import MAX_PHONEMES, START, STOP, G2p, encoder_batches
+from quant_gru.g2p import MAX_PHONEMES, START, STOP, G2p, decoder_batches, encoder_batches
 from quant_gru.observers import Observers
 
 Forward = Callable[[Any, np.ndarray, Any], Trace]
@@ -33,14 +33,12 @@ class Network:
     start: Callable[[np.ndarray | None], Any]
 
 
-def float_network(gru: FloatGru, seen: Callable[[dict[str, np.ndarray]], None] | None = None) -> Network:
-    """The float network in binary64; seen is called with the intermediates of every run."""
+def float_network(gru: FloatGru) -> Network:
+    """The float network in binary64."""
 
     def step(x: np.ndarray, state: Any) -> tuple[np.ndarray, Any]:
-        fields = run(gru, x, state)
-        if seen is not None:
-            seen(fields)
-        return fields["h"][1:], fields["h"][-1]
+        h = run(gru, x, state)["h"]
+        return h[1:], h[-1]
 
     return Network(step, lambda h: h)
 
@@ -115,13 +113,15 @@ class Calibrated:
         return Calibrated(self.encoder.using(method, percentile), self.decoder.using(method, percentile), self.phonemes)
 
 
-def calibrate_g2p(model: G2p, words: Sequence[str], method: str = "minmax") -> Calibrated:
-    """Statistics of encoder and decoder over the float network's closed loop on these words; method as in Observers."""
-    seen = {"encoder": Observers(method), "decoder": Observers(method)}
+def calibrate_g2p(model: G2p, words: Sequence[str], method: str = "minmax", *, ema: bool = False) -> Calibrated:
+    """Statistics of encoder and decoder over what the float network reads and writes for these words.
 
-    def watch(name: str) -> Callable[[dict[str, np.ndarray]], None]:
-        return lambda fields: seen[name].observe(by_operator(fields))
-
-    encoder = float_network(model.encoder, watch("encoder"))
-    phonemes = transcribe(model, words, encoder, float_network(model.decoder, watch("decoder")))
-    return Calibrated(seen["encoder"], seen["decoder"], phonemes)
+    method, ema  as in quant_gru.observers.Observers
+    """
+    encoder, decoder = float_network(model.encoder), float_network(model.decoder)
+    phonemes, last = transcribe(model, words, encoder, decoder), encode_words(model, words, encoder)
+    spelled = [x for _, x in encoder_batches(model, words)]
+    spoken = [(x, last[rows]) for rows, x in decoder_batches(model, phonemes)]
+    return Calibrated(
+        collect(model.encoder, spelled, method, ema=ema), collect(model.decoder, spoken, method, ema=ema), phonemes
+    )
