@@ -75,7 +75,7 @@ class Case:
 
     def run(self, name: str, *arguments: Any) -> Any:
         """The twin's function on these arguments."""
-        self.calls.append((name, arguments))
+        self.calls.append((name, tuple(Cells(a.cells.copy(), a.kind) if isinstance(a, Cells) else a for a in arguments)))
         return self.machine.call(name, arguments)
 
     def goal(self, label: str, formula: Any) -> None:
@@ -136,5 +136,5 @@ def known_table(model: Any, table: Table) -> np.ndarray:
     for r, (low, high) in enumerate(table.bounds, 1):
         for c in range(table.count):
             at = z3.BitVecVal(c, 64) if z3.is_bv_sort(sort) else z3.IntVal(c) if sort == z3.IntSort() else None
-            packed[r, c] = min(max(known(model, table.rows[r](at)), low), high)
+            packed[r, c] = min(max(known(model, table.read(r, at)), low), high)
     return packed

@@ -229,8 +229,10 @@ class Frame:
             return table.header[column]
         inside = 0 <= column < table.count if is_known(column) else z3.And(column >= 0, column < table.count)
         self.machine.need(f"{self.label(node)} has an index in [0, {table.count - 1}]", inside)
-        found = table.rows[row](self.numbers.constant(column) if is_known(column) else column)
+        found = table.read(row, self.numbers.constant(column) if is_known(column) else column)
         low, high = table.bounds[row - 1]
+        if is_known(found):
+            return found
         self.machine.facts += [found >= low, found <= high]
         return found
 

@@ -25,7 +25,8 @@ class Obligation:
     logic       of SMT-LIB
     function    the twin's function that is proven, or "" for a lemma about the clauses themselves
     uses        the obligations that its proof rests on
-    judge       the judge's answer to a run's arguments, to replay a counterexample; twin picks what is compared
+    judge       the judge's answer to a run's arguments, to replay a counterexample
+    pick        what of (the twin's result, its arguments after the call) is compared; the result when left out
     fallback    known shifts under which every rounding is spelled out, to look for a counterexample that replays
     covered     what covers it where no solver decides it
     timeout     seconds for a query
@@ -41,7 +42,7 @@ class Obligation:
     function: str = ""
     uses: tuple[str, ...] = ()
     judge: Callable[..., Any] | None = None
-    pick: Callable[[Any], Any] | None = None
+    pick: Callable[[Any, list[Any]], Any] | None = None
     fallback: tuple[Callable[[str, int, int], int], ...] = ()
     covered: str = ""
     timeout: float = 60.0

@@ -38,7 +38,7 @@ def answer(twin: Twin, obligation: Obligation, arguments: list[Any]) -> Any:
         with np.errstate(all="ignore"), warnings.catch_warnings():
             warnings.simplefilter("ignore")
             found = function(*given)
-        result = plain(obligation.pick(found) if obligation.pick else found)
+        result = plain(obligation.pick(found, given) if obligation.pick else found)
         if not any(isinstance(a, np.float32) for a in given):
             with np.errstate(over="raise"):
                 function(*given)

@@ -120,16 +120,15 @@ def one_by_one(obligation: Obligation, case: Case, limit: float) -> tuple[Any, A
 
 
 def counterexample(obligation: Obligation, twin: Twin, query: str, case: Case, model: Any, limit: float) -> dict[str, Any]:
-    """A counterexample that replays, if one is found: of this model, or with the roundings written out for known shifts."""
-    shown = described(obligation, twin, query, case, model)
-    for fixed in obligation.fallback if shown["differs"] is False else ():
+    """A counterexample that replays, if one is found: with the roundings written out for known shifts, else of this model."""
+    for fixed in obligation.fallback:
         again = obligation.case(query, twin, fixed)
         answer, solver = check(formulas(again), obligation.logic, limit)
         if answer == z3.sat:
-            better = described(obligation, twin, query, again, solver.model())
-            if better["differs"]:
-                return better
-    return shown
+            shown = described(obligation, twin, query, again, solver.model())
+            if shown["differs"]:
+                return shown
+    return described(obligation, twin, query, case, model)
 
 
 def described(obligation: Obligation, twin: Twin, query: str, case: Case, model: Any) -> dict[str, Any]:
@@ -138,7 +137,9 @@ def described(obligation: Obligation, twin: Twin, query: str, case: Case, model:
     shown: dict[str, Any] = {"query": query, "failed": failed, "inputs": inputs, "differs": None}
     if obligation.judge is None or not case.calls:
         return shown
-    best = None
-    for _, arguments in case.calls[:1]:
-        best = replay(obligation, [plain(known(model, a)) for a in arguments], twin)
-    return shown | (best or {})
+    played: dict[str, Any] = {}
+    for _, arguments in case.calls:
+        played = replay(obligation, [plain(known(model, a)) for a in arguments], twin)
+        if played["differs"]:
+            break
+    return shown | played

@@ -152,11 +152,17 @@ class Cells:
 class Table:
     """A packed activation table: a header of known or symbolic numbers, and rows that are functions of the column.
 
-    count  how many columns the rows have
-    lows, highs  bounds of the numbers of each row, as the parameter check has them
+    count   how many columns the rows have
+    bounds  of the numbers of each row, as the parameter check has them
+    fixed   rows that hold one known number
     """
 
     def __init__(self, name: str, header: dict[int, Any], count: int, bounds: list[tuple[int, int]], sort: Any) -> None:
         self.name, self.header, self.count, self.bounds = name, header, count, bounds
         self.rows = [z3.Function(f"{name}_row{r}", sort, sort) for r in range(len(bounds) + 1)]
+        self.fixed: dict[int, int] = {}
         self.answer = z3.Function(f"{name}_answer", sort, sort)
+
+    def read(self, row: int, column: Any) -> Any:
+        """The number of a row, numbered from 1, at a column."""
+        return self.fixed.get(row, self.rows[row](column))

@@ -1,0 +1,380 @@
+"""The float boundary: nearest_even on every binary32 number, and what is built on it.  [SPEC Q, E, M-2]
+
+A float is taken apart by its exponent: with the exponent known it is an integer times a power of two, so the clause speaks of
+integers and of the roundings of R. Each other step is its clause's operations, one rounding each, in their order.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+import numpy as np
+import z3
+
+from verification.exact import hidden, quantize, ranges
+from verification.proofs.case import INT32, Case
+from verification.proofs.obligation import Obligation
+from verification.proofs.replay_parts import fmt_of
+from verification.proofs.rounding_steps import WIDE, floor_is, is_even
+from verification.proofs.values import RNE, SINGLE, Cells, is_known, to_float
+
+NEAREST = z3.Function("nearest_even", SINGLE, z3.BitVecSort(64))
+BELOW_HALF, HALF, LAST_EXPONENT = 125, 126, 157  # biased exponents: below 2^-1, from 2^-1 on, below 2^31
+
+
+def f32(value: float) -> Any:
+    """A known binary32 number as a term."""
+    return to_float(np.float32(value), SINGLE)
+
+
+def with_exponent(case: Case, first: int, last: int) -> tuple[Any, Any, Any]:
+    """(t, sign, significand with its hidden bit) of a float whose biased exponent is in [first, last]."""
+    sign, exponent, fraction = z3.BitVec("sign", 1), z3.BitVec("exponent", 8), z3.BitVec("fraction", 23)
+    e: Any = z3.BitVecVal(first, 8) if first == last else exponent
+    if first != last:
+        case.assume(z3.UGE(exponent, first), z3.ULE(exponent, last))
+    t = z3.fpBVToFP(z3.Concat(sign, e, fraction), SINGLE)
+    case.inputs["t"] = t
+    return t, sign, z3.ZeroExt(WIDE - 24, z3.Concat(z3.BitVecVal(1, 1), fraction))
+
+
+def nearest(first: int, last: int, case: Case) -> None:
+    """nearest_even on the floats of these exponents, both signs."""
+    t, sign, m = with_exponent(case, first, last)
+    q = z3.SignExt(WIDE - 64, case.run("intrinsics.nearest_even", t))
+    x = z3.If(sign == 1, -m, m)
+    if last <= BELOW_HALF:
+        case.goal("what is less than a half is 0", q == 0)
+    elif first <= LAST_EXPONENT:
+        case.goal("q is the nearest integer, a tie to the even one", is_even(q, x, 150 - first))
+    else:
+        case.goal("NaN is 0", z3.Implies(z3.fpIsNaN(t), q == 0))
+        case.goal("from 2^31 on it is 2^31 - 1", z3.Implies(z3.And(z3.Not(z3.fpIsNaN(t)), sign == 0), q == INT32[1]))
+        case.goal("from -2^31 down it is -2^31", z3.Implies(z3.And(z3.Not(z3.fpIsNaN(t)), sign == 1), q == INT32[0]))
+
+
+def unknown_nearest(case: Case) -> None:
+    """nearest_even as an unknown function into int32."""
+
+    def found(t: Any) -> Any:
+        q = NEAREST(to_float(t, SINGLE))
+        case.facts += [q >= INT32[0], q <= INT32[1]]
+        return q
+
+    case.contract({"intrinsics.nearest_even": found})
+
+
+def saturated(q: Any, low: Any, high: Any) -> Any:
+    larger = z3.If(q >= low, q, low)
+    return z3.If(larger <= high, larger, high)
+
+
+def whole(q: Any) -> Any:
+    """f32 of an integer."""
+    return z3.fpSignedToFP(RNE, q, SINGLE)
+
+
+def quantizing(name: str, case: Case) -> None:
+    unknown_nearest(case)
+    v, scale = case.real("v"), case.real("scale", finite=True, positive=True)
+    zp, low, high = case.integer("zero_point", *INT32), case.integer("qmin", *INT32), case.integer("qmax", *INT32)
+    case.assume(low <= high)
+    if name == "quantize_bias":
+        found = case.run("quantize.quantize_bias", v, scale, low, high)
+        t = z3.fpDiv(RNE, v, scale)
+    else:
+        found = case.run(f"quantize.{name}", v, scale, zp, low, high)
+        t = (z3.fpDiv if name == "quantize" else z3.fpMul)(RNE, v, scale)
+        t = z3.fpAdd(RNE, t, whole(zp))
+    case.equal(["q"], found, saturated(NEAREST(t), low, high))
+
+
+def dequantizing(case: Case) -> None:
+    q, zp = case.integer("q", *INT32), case.integer("zero_point", *INT32)
+    scale = case.real("scale", finite=True, positive=True)
+    case.equal(["v"], case.run("quantize.dequantize", q, scale, zp), z3.fpMul(RNE, whole(q - zp), scale))
+
+
+def reciprocal(case: Case) -> None:
+    scale = case.real("scale", finite=True, positive=True)
+    case.equal(["inverse"], case.run("quantize.reciprocal", scale), z3.fpDiv(RNE, f32(1.0), scale))
+
+
+def averaging(case: Case) -> None:
+    keep, take = (z3.simplify(z3.fpRealToFP(RNE, z3.Q(n, 10), SINGLE)) for n in (9, 1))
+    values = [case.real(n, finite=True) for n in ("rmin", "rmax", "cmin", "cmax")]
+    wanted = tuple(z3.fpAdd(RNE, z3.fpMul(RNE, keep, r), z3.fpMul(RNE, take, c)) for r, c in zip(values[:2], values[2:]))
+    case.equal(["rmin", "rmax"], case.run("ranges.ema", *values), wanted)
+
+
+def extreme(count: int, case: Case) -> None:
+    values = [case.real(f"v_{i}", finite=True) for i in range(count)]
+    low, high = case.run("ranges.extremes", Cells(np.array(values, object), "float32"), 1, 1)
+    zero = z3.fpPlusZero(SINGLE)
+    for name, found, order in (("least", low, z3.fpLEQ), ("greatest", high, z3.fpGEQ)):
+        case.goal(f"no value is beyond the {name}", z3.And(*(order(found, v) for v in values)))
+        case.goal(f"the {name} is one of the values", z3.Or(*(z3.fpEQ(found, v) for v in values)))
+        case.goal(f"a {name} of zero is +0.0", z3.Implies(z3.fpIsZero(found), found == zero))
+
+
+def lower_and_upper(case: Case) -> None:
+    a, b = case.real("a"), case.real("b")
+    for name, order in (("lower", z3.fpLEQ), ("upper", z3.fpGEQ)):
+        found = case.machine.call(f"ranges.{name}", (a, b))
+        either = z3.Or(z3.fpIsNaN(a), z3.fpIsNaN(b))
+        case.goal(f"{name} of a NaN is NaN", z3.Implies(either, z3.fpIsNaN(found)))
+        good = z3.And(order(found, a), order(found, b), z3.Or(found == a, found == b))
+        case.goal(f"{name} is one of both, and not beyond the other", z3.Implies(z3.Not(either), good))
+
+
+DIVIDED = z3.Function("fdiv", SINGLE, SINGLE, SINGLE)
+
+
+def never_fixed(name: str, low: int, high: int) -> int:
+    """Asks for the divisions themselves; there is no shift to fix."""
+    raise ValueError(name)
+
+
+def quotients(case: Case) -> Any:
+    """f32(a / b) as an unknown function of both, in the twin and in the clause; the division itself to look for a counterexample."""
+    if case.fixed is not None:
+        return lambda a, b: z3.fpDiv(RNE, to_float(a, SINGLE), to_float(b, SINGLE))
+    case.contract({"intrinsics.fdiv": lambda a, b: DIVIDED(to_float(a, SINGLE), to_float(b, SINGLE))})
+    return DIVIDED
+
+
+def asymmetric(narrow: bool, low: int, high: int, case: Case) -> None:
+    unknown_nearest(case)
+    divide = quotients(case)
+    rmin, rmax = case.real("rmin", finite=True), case.real("rmax", finite=True)
+    zero, width = z3.fpPlusZero(SINGLE), f32(2.0**-8)
+    lo = z3.If(z3.fpLT(rmin, zero), rmin, zero)
+    hi = z3.If(z3.fpGT(rmax, zero), rmax, zero)
+    first = z3.fpSub(RNE, hi, lo)
+    case.assume(z3.Not(z3.fpIsInf(first)), z3.fpLT(first, width) if narrow else z3.fpGEQ(first, width))
+    if narrow:
+        hi = z3.fpAdd(RNE, lo, width)
+    scale = divide(z3.fpSub(RNE, hi, lo), f32(high - low))
+    zp = saturated(NEAREST(z3.fpSub(RNE, f32(low), divide(lo, scale))), low, high)
+    case.equal(["scale", "zero_point"], case.run("ranges.asymmetric", rmin, rmax, low, high), (scale, zp))
+
+
+def symmetric(high: int, case: Case) -> None:
+    divide = quotients(case)
+    rmin, rmax = case.real("rmin", finite=True), case.real("rmax", finite=True)
+    amax = z3.fpMax(z3.fpMax(z3.fpAbs(rmin), z3.fpAbs(rmax)), f32(2.0**-9))
+    case.equal(["scale", "zero point"], case.run("ranges.symmetric", rmin, rmax, high), (divide(amax, f32(high)), 0))
+
+
+def ratio(s: int, case: Case) -> None:
+    """p of M-2 is f32(f32(s_from / s_to) * 2^s), whatever is made of it, and never NaN or negative."""
+    s_from, s_to = case.real("s_from", finite=True, positive=True), case.real("s_to", finite=True, positive=True)
+    seen: list[Any] = []
+
+    def product(a: Any, b: Any) -> Any:
+        seen.append(z3.fpMul(RNE, to_float(a, SINGLE), to_float(b, SINGLE)))
+        return f32(1.0)
+
+    case.contract({"intrinsics.fmul": product})
+    case.machine.call("rescale.derive", (s_from, s_to, s, INT32[1]))
+    case.goal("one product is taken", len(seen) == 1)
+    case.equal(["p"], seen[0], z3.fpMul(RNE, z3.fpDiv(RNE, s_from, s_to), f32(2.0**s)))
+
+
+def never_nan(case: Case) -> None:
+    """A quotient of two finite positive floats, times a power of two from 1 to 2^31, is 0, positive or +inf."""
+    s_from, s_to, q, power = (case.real(n) for n in ("s_from", "s_to", "q", "power"))
+    for v in (s_from, s_to):
+        case.assume(z3.fpGT(v, z3.fpPlusZero(SINGLE)), z3.Not(z3.fpIsInf(v)))
+    case.assume(z3.fpGEQ(power, f32(1.0)), z3.fpLEQ(power, f32(2.0**31)))
+    quotient = z3.fpDiv(RNE, s_from, s_to)
+    case.goal("s_from / s_to is not NaN and not negative", z3.And(z3.Not(z3.fpIsNaN(quotient)), z3.Not(z3.fpIsNegative(quotient))))
+    p = z3.fpMul(RNE, q, power)
+    sound = z3.And(z3.Not(z3.fpIsNaN(q)), z3.Not(z3.fpIsNegative(q)))
+    case.goal("nor is its product", z3.Implies(sound, z3.And(z3.Not(z3.fpIsNaN(p)), z3.Not(z3.fpIsNegative(p)))))
+
+
+LIMITS = {"2^31-1": 2**31 - 1, "2^24-1": 2**24 - 1, "2^62": 2**62}
+
+
+def multiplier(limit: int, first: int, last: int, case: Case) -> None:
+    """M is floor(p + 1/2), at most the limit, for every p of these exponents."""
+    p, sign, m = with_exponent(case, first, last)
+    case.assume(sign == 0, z3.Not(z3.fpIsNaN(p)))
+    case.contract({"intrinsics.fmul": lambda a, b: p})
+    found = z3.SignExt(WIDE - 64, case.machine.call("rescale.derive", (f32(1.0), f32(1.0), 0, limit)))
+    if last <= BELOW_HALF:
+        case.goal("below a half it is 0", found == 0)
+        return
+    if first > 127 + limit.bit_length():
+        case.goal("above the limit it is the limit", found == limit)
+        return
+    s = 150 - first  # p = m * 2^-s, so that p + 1/2 = (2m + 2^s) / 2^(s + 1)
+    exact = z3.BitVec("floor", WIDE)
+    case.inputs["floor"] = exact
+    if s >= 0:
+        case.assume(exact >= 0, exact < (1 << 70), floor_is(exact, 2 * m + (1 << s), s + 1))
+    else:
+        case.assume(exact == m << -s)
+    case.goal("M is floor(p + 1/2), at most the limit", found == z3.If(exact > limit, z3.BitVecVal(limit, WIDE), exact))
+
+
+LEAST_SCALE, MOST = 1.53e-5, 515
+
+
+def least_scale(is_symmetric: bool, case: Case) -> None:
+    """No int8 scale is below 1.53e-5, which is a little less than 2^-8 / 255."""
+    least = 2.0**-9 if is_symmetric else 0.00390624
+    a = case.real("a", finite=True)
+    case.assume(z3.fpGEQ(a, f32(least)))
+    case.goal("the scale of the least width", z3.fpGEQ(z3.fpDiv(RNE, a, f32(127 if is_symmetric else 255)), f32(LEAST_SCALE)))
+
+    def divided(width: Any, by: Any) -> Any:
+        if is_known(by):  # the scale; the other division is the zero point's
+            width = to_float(width, SINGLE)
+            case.goal("the width that is divided", z3.Or(z3.fpIsInf(width), z3.fpGEQ(width, f32(least))))
+        return f32(1.0)
+
+    rmin, rmax = case.real("rmin", finite=True), case.real("rmax", finite=True)
+    case.contract({"intrinsics.fdiv": divided, "intrinsics.nearest_even": lambda t: z3.BitVecVal(0, 64)})
+    if is_symmetric:
+        case.machine.call("ranges.symmetric", (rmin, rmax, 127))
+    else:
+        case.machine.call("ranges.asymmetric", (rmin, rmax, -128, 127))
+
+
+def greatest_ratio(case: Case) -> None:
+    s_one = to_float(case.machine.twin.globals_of("rescale.derive")["S_ONE"], SINGLE)
+    scale = case.real("scale", finite=True)
+    case.assume(z3.fpGEQ(scale, f32(LEAST_SCALE)))
+    case.goal("s_one / s_h is at most 515", z3.fpLEQ(z3.fpDiv(RNE, s_one, scale), f32(MOST)))
+
+
+def dynamic_state(s: int, case: Case) -> None:
+    m, n = z3.Ints("M B_n")
+    case.inputs.update(M=m, B_n=n)
+    case.assume(m >= 0, m <= MOST * 2**s, 2 * n * 2**s <= 2 * 127 * 128 * m + 2**s)
+    case.goal("127 * max|h - zp| + B_n < 2^31", 127 * 255 + n < 2**31)
+
+
+def factor(case: Case) -> None:
+    unknown_nearest(case)
+    p = case.real("p")
+    case.assume(z3.fpGEQ(p, f32(0.0)), z3.fpLEQ(p, f32(1.0)))
+    t = z3.fpMul(RNE, p, f32(32768.0))
+    case.equal(["k"], case.run("hidden.zoneout_factor", p), NEAREST(t))
+    case.goal("p * 2^15 lies in [0, 2^15]", z3.And(z3.fpGEQ(t, f32(0.0)), z3.fpLEQ(t, f32(32768.0))))
+
+
+def obligations() -> list[Obligation]:
+    """The steps of quantize.py, the scalar steps of ranges.py, derive."""
+    exponents: dict[str, Any] = {"|t| < 1/2": partial(nearest, 0, BELOW_HALF)}
+    exponents |= {f"exponent {e - 127}": partial(nearest, e, e) for e in range(HALF, LAST_EXPONENT + 1)}
+    exponents["|t| >= 2^31, inf, NaN"] = partial(nearest, LAST_EXPONENT + 1, 255)
+    multipliers: dict[str, Any] = {}
+    for name, limit in LIMITS.items():
+        top = 127 + limit.bit_length()
+        multipliers[f"p < 1/2, limit {name}"] = partial(multiplier, limit, 0, BELOW_HALF)
+        for e in range(HALF, top + 1):
+            multipliers[f"exponent {e - 127}, limit {name}"] = partial(multiplier, limit, e, e)
+        multipliers[f"beyond, limit {name}"] = partial(multiplier, limit, top + 1, 255)
+    single, floats = ("nearest_even",), {"words": True, "logic": "QF_BVFP"}
+    applied = {"words": True, "logic": "QF_UFBVFP"}
+    return [
+        Obligation(
+            "nearest_even", "Q-1", "nearest_even is the nearest integer, a tie to the even one, saturating to int32, NaN to 0",
+            "all 2^32 binary32 numbers", exponents, function="intrinsics.nearest_even", judge=lambda t: quantize.nearest_even(float(t)),
+            covered="the sweep of all 2^32 floats", **floats,
+        ),
+        Obligation(
+            "quantize", "Q-1", "quantize is its clause, one rounding for each operation", "any v; scale finite and positive; zp int32",
+            {"all": partial(quantizing, "quantize")}, function="quantize.quantize", uses=(*single, "saturate"),
+            judge=lambda v, s, zp, lo, hi: quantize.quantize(float(v), float(s), zp, fmt_of(lo, hi)), **applied,
+        ),
+        Obligation(
+            "quantize_reciprocal", "Q-2", "quantize_reciprocal is its clause, one rounding for each operation",
+            "any v; inv_scale finite and positive; zp int32", {"all": partial(quantizing, "quantize_reciprocal")},
+            function="quantize.quantize_reciprocal", uses=(*single, "saturate"),
+            judge=lambda v, s, zp, lo, hi: quantize.quantize_reciprocal(float(v), float(s), zp, fmt_of(lo, hi)), **applied,
+        ),
+        Obligation(
+            "quantize_bias", "Q-4", "quantize_bias is its clause, one rounding for each operation", "any b; scale finite and positive",
+            {"all": partial(quantizing, "quantize_bias")}, function="quantize.quantize_bias", uses=(*single, "saturate"),
+            judge=lambda v, s, lo, hi: quantize.quantize_bias(float(v), float(s), fmt_of(lo, hi)), **applied,
+        ),
+        Obligation(
+            "reciprocal", "Q-2", "reciprocal is f32(1 / scale)", "scale finite and positive", {"all": reciprocal},
+            function="quantize.reciprocal", judge=lambda s: quantize.reciprocal(float(s)), **floats,
+        ),
+        Obligation(
+            "dequantize", "Q-3", "dequantize is f32(f32(q - zp) * scale), the difference exact", "q and zp int32; scale finite and positive",
+            {"all": dequantizing}, function="quantize.dequantize",
+            judge=lambda q, s, zp: quantize.dequantize(q, float(s), zp), **floats,
+        ),
+        Obligation(
+            "ema", "E-1", "ema is f32(f32(0.9f * r) + f32(0.1f * c)) for both ends, 0.9f and 0.1f the nearest binary32 numbers",
+            "finite ranges", {"all": averaging}, function="ranges.ema",
+            judge=lambda *a: ranges.ema(*(float(v) for v in a)), **floats,
+        ),
+        Obligation(
+            "lower_upper", "E-1, E-5", "lower and upper give the lesser and the greater of two floats, and NaN where one is NaN",
+            "all pairs of binary32 numbers", {"all": lower_and_upper}, function="ranges.lower", **floats,
+        ),
+        Obligation(
+            "extremes", "E-1", "extremes gives the least and the greatest value, a zero as +0.0", "finite values, one to four of them",
+            {f"{n} values": partial(extreme, n) for n in range(1, 5)}, function="ranges.extremes", uses=("lower_upper",),
+            judge=lambda values, first, step: ranges.extremes(values.tolist()),
+            covered="more values: lower_upper holds for each pair", **floats,
+        ),
+        Obligation(
+            "asymmetric", "E-2", "asymmetric is its clause, one rounding for each operation",
+            "finite ranges whose width is finite; int8 and int16",
+            {
+                f"{'below' if narrow else 'from'} 2^-8, int{bits}": partial(asymmetric, narrow, -(2 ** (bits - 1)), 2 ** (bits - 1) - 1)
+                for narrow in (False, True) for bits in (8, 16)
+            },
+            function="ranges.asymmetric", uses=(*single, "saturate"),
+            judge=lambda a, b, lo, hi: ranges.asymmetric(float(a), float(b), fmt_of(lo, hi)), covered="property tests and the fuzzer",
+            fallback=(never_fixed,), **applied,
+        ),
+        Obligation(
+            "symmetric", "E-3", "symmetric is f32(max(|rmin|, |rmax|, 2^-9) / f32(qmax)), zero point 0", "finite ranges; int8 and int16",
+            {f"int{b}": partial(symmetric, 2 ** (b - 1) - 1) for b in (8, 16)}, function="ranges.symmetric",
+            judge=lambda a, b, hi: ranges.symmetric(float(a), float(b), fmt_of(-hi - 1, hi)), covered="property tests and the fuzzer",
+            fallback=(never_fixed,), **applied,
+        ),
+        Obligation(
+            "derive_ratio", "M-2", "derive makes p as f32(f32(s_from / s_to) * 2^s)", "finite positive scales, s from 0 to 31",
+            {f"s={s}": partial(ratio, s) for s in range(32)}, function="rescale.derive", **floats,
+        ),
+        Obligation(
+            "derive_sign", "M-2", "p is 0, positive or +inf, never NaN", "finite positive scales, s from 0 to 31", {"all": never_nan},
+            covered="property tests and the fuzzer", **floats,
+        ),
+        Obligation(
+            "derive", "M-2", "derive is floor(p + 1/2) computed exactly, at most its limit", "every p from 0 to +inf; the three limits in use",
+            multipliers, function="rescale.derive", uses=("derive_ratio", "derive_sign"), **floats,
+        ),
+        Obligation(
+            "least_scale", "E-2, E-3", "no int8 scale of a range is below 1.53e-5", "finite ranges whose width is finite",
+            {"asymmetric": partial(least_scale, False), "symmetric": partial(least_scale, True)},
+            covered="property tests and the fuzzer", **applied,
+        ),
+        Obligation(
+            "greatest_ratio", "M-2, GM-3", "s_one / s_h is at most 515 for such a scale", "scales from 1.53e-5 on",
+            {"all": greatest_ratio}, covered="property tests and the fuzzer", **floats,
+        ),
+        Obligation(
+            "dynamic_state", "GM-3, D", "in dynamic mode 127 * max|h - zp| + B_n stays below 2^31 by itself",
+            "M of m_gh at most 515 * 2^s, s from 0 to 31, zp in int8", {f"s={s}": partial(dynamic_state, s) for s in range(32)},
+            logic="QF_LIA", uses=("least_scale", "greatest_ratio", "derive"),
+        ),
+        Obligation(
+            "zoneout_factor", "Z-2", "zoneout_factor is the nearest-even integer of f32(p * 2^15), which lies in [0, 2^15]",
+            "p from 0 to 1, rounded to binary32", {"all": factor}, function="hidden.zoneout_factor", uses=single,
+            judge=lambda p: hidden.zoneout_factor(float(p)), **applied,
+        ),
+    ]  # fmt: skip
+
+
