@@ -1,4 +1,4 @@
-"""Who stands beside us: torch.nn.GRU, torch.ao's dynamic quantized GRU, onnxruntime's GRU.  Those that are not there are listed."""
+"""Who stands beside us: torch.nn.GRU, torch.ao's dynamic quantized GRU, onnxruntime's GRU; the missing are listed."""
 
 from __future__ import annotations
 

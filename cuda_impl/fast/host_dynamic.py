@@ -75,7 +75,8 @@ class HostDynamicNetwork:
             cell_numbers[AT_ZONEOUT] = int(zoneout_factor(options.zoneout)) if options.blend else -1
             masks = np.zeros((0, 0, 0), np.uint8) if options.mask is None else options.mask.astype(np.uint8)
             biases = self._before(reals_in, reverse, continued, reals, numbers, weight_reals)
-            self._run(reals_in, h, masks, cell_numbers, int(reverse), int(continued), reals, numbers, weight_reals, biases, threads)
+            found = (reals, numbers, weight_reals, biases)
+            self._run(reals_in, h, masks, cell_numbers, int(reverse), int(continued), *found, threads)
         dynamic_run.check_ranges(p, reals, reverse, isinstance(first, DynamicState), continued)
         return _result(h, reals, numbers, weight_reals, first, reverse)
 
@@ -199,7 +200,7 @@ def prepare_dynamic(p: MShiftDynamicParams, isa: str) -> HostDynamicNetwork:
     numbers = pack_mshift.fixed_numbers(p)
     for i in range(len(MSHIFTS)):
         numbers[3 * i + 1 : 3 * i + 3] = pack_mshift.half_of(p.shift), p.shift
+    cell_kind = Cell("mshift", mode, x_product.wide, permute=permute_on(isa))
     return HostDynamicNetwork(
-        p, W, R, weight_reals, x_product, Product(isa, form, False), Cell("mshift", mode, x_product.wide, permute=permute_on(isa)),
-        numbers, pack_mshift.byte_tables(p),
+        p, W, R, weight_reals, x_product, Product(isa, form, False), cell_kind, numbers, pack_mshift.byte_tables(p)
     )  # fmt: skip

@@ -153,7 +153,7 @@ def requantize_state(state, m):
 
 
 def step_constants(m, bx, br, W_sums, R_sums, hidden, constants, start):
-    """The aligned biases [blocks, 4, 16], less what the zero point of x takes off; start: what that of h takes off.  [SPEC GM]"""
+    """constants: aligned biases [blocks, 4, 16] less the zero point's part of Wx; start: that of Rh.  [SPEC GM-1, GM-2]"""
     x_off, h_off = m[ZP_X] + 128, m[ZP_H] + 128
     for block in range(W_sums.shape[0]):
         for lane in range(16):

@@ -22,7 +22,9 @@ from cuda_impl.fast.host_dot import ROWS, make_dot, make_gather_planes
 from cuda_impl.fast.host_ir import TILE, has_byte_permute
 from cuda_impl.fast.host_state import Form
 
-PROGRAMS = ("input_products", "run_steps", "dynamic_products", "prepare_step", "run_dynamic_steps", "repeat_dot", "empty_phases")
+PROGRAMS = (
+    "input_products", "run_steps", "dynamic_products", "prepare_step", "run_dynamic_steps", "repeat_dot", "empty_phases",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -117,7 +119,10 @@ def measuring_programs(product: Product) -> dict[str, Callable]:
     return _namespace(product, None, (host_sync, host_measure))
 
 
-def _namespace(product: Product, cell: Cell | None, ours: tuple = (host_sync, host_loops, host_dynamic_loops)) -> dict[str, Any]:
+LOOPS = (host_sync, host_loops, host_dynamic_loops)
+
+
+def _namespace(product: Product, cell: Cell | None, ours: tuple = LOOPS) -> dict[str, Any]:
     names: dict[str, Any] = {}
     for module in ours:
         names.update((k, v) for k, v in vars(module).items() if not k.startswith("__"))

@@ -52,7 +52,7 @@ class Network(Protocol):
         reverse: bool = False,
         out: Any = None,
     ) -> Any:
-        """h codes [T+1,N,H] in narrowest_dtype(fmt_h), or a DynamicRun for moving ranges; arguments as in the twin.  [SPEC S]"""
+        """h codes [T+1,N,H] in narrowest_dtype(fmt_h), or for moving ranges a DynamicRun; see the twin's.  [SPEC S]"""
         ...
 
 

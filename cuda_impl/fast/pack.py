@@ -87,9 +87,9 @@ def modulo_int32(values: np.ndarray) -> np.ndarray:
 
 
 def corrections(packed: Packed, zero_point: int, base: int, wide: bool) -> tuple[np.ndarray, np.ndarray]:
-    """(start int32 [blocks, 48], correction [blocks, 48]): what (zero point - base) times the column sums takes off.  [SPEC L-1]
+    """(start, correction), [blocks, 48] each: what (zero point - base) times the column sums takes off.  [SPEC L-1]
 
-    start       less the correction modulo 2^32
+    start       int32, less the correction modulo 2^32
     correction  int64 when wide, else int32 modulo 2^32
     """
     off = (zero_point - base) * packed.sums

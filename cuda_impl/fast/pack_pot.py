@@ -1,6 +1,8 @@
-"""The numbers, constants and tables of datapath P for the host build, and the largest number that a run can meet.  [SPEC G-P]"""
+"""The numbers, constants and tables of datapath P for the host build, and the largest number in a run.  [SPEC G-P]"""
 
 from __future__ import annotations
+
+from typing import Any
 
 import numpy as np
 
@@ -29,7 +31,7 @@ def rounding_of(p: PotParams) -> int:
 
 def move_shifts(p: PotParams) -> list[int]:
     """The shift of each of MOVES, positive to the right.  [SPEC GP-2 ... GP-8]"""
-    e = {name: p.operators[key].exponent for name, key in zip(OPERATORS, KEYS)}
+    e: dict[str, Any] = {name: p.operators[key].exponent for name, key in zip(OPERATORS, KEYS)}
     return [
         e["Wx"] - e["z_pre"], e["Rh"] - e["z_pre"], e["Wx"] - e["r_pre"], e["Rh"] - e["r_pre"], e["Rh"] - e["A"],
         e["r"] + e["A"] - e["P"], e["Wx"] - e["g_pre"], e["P"] - e["g_pre"],
@@ -82,8 +84,8 @@ def biases(p: PotParams) -> np.ndarray:
 
     def moved(name: str, gate: int, target: str) -> np.ndarray:
         part = slice(gate * hidden, (gate + 1) * hidden)
-        codes, exponents = getattr(p, name)[part], ops[f"weight.{name}"].exponent[part]
-        shifts = exponents.astype(np.int64) - ops[target].exponent
+        codes, exponents = getattr(p, name)[part], np.asarray(ops[f"weight.{name}"].exponent, np.int64)[part]
+        shifts = exponents - ops[target].exponent
         return np.array([int(shift_round(int(c), int(s), rounding_of(p))) for c, s in zip(codes, shifts)], np.int64)
 
     return np.stack(
