@@ -68,7 +68,7 @@ def run(
     from qgru.fuzz_folder import opened, write
     from qgru.fuzz_show import counted, show
     from verification.fuzz.hunt import Limits, hunt
-    from verification.fuzz.subject import checked_subject
+    from verification.fuzz.subject import checked_subject, close
 
     given = {"dut": dut, "judge": judge, "timeout": timeout, "seed": seed, "datapath": datapath, "max_size": max_size}
     limits = Limits(examples, seconds if seconds is not None or examples is not None else SECONDS, shrink)
@@ -76,8 +76,11 @@ def run(
         checked_subject(ledger.subject.spec, ledger.subject.judge, ledger.subject.timeout)
         farm = _farm(workers, scheduler)
         before = ledger.problems
-        with counted(limits, as_json) as said:
-            elapsed = hunt(ledger, journal, farm, limits, said)
+        try:
+            with counted(limits, as_json) as said:
+                elapsed = hunt(ledger, journal, farm, limits, said)
+        finally:
+            close()
         figures = {"problems": ledger.problems - before, "seconds": elapsed, "workers": farm.count()}
         found = write(out, [ledger])
         return show(out, [ledger], found, as_json, figures)
@@ -107,8 +110,9 @@ def merge(out: Path, folders: tuple[Path, ...], as_json: bool) -> int:
 def replay(place: str, dut: str | None, judge: bool | None, timeout: float | None, shrink: bool, as_json: bool) -> int:
     """Run one problem of a campaign again, alone, from its name such as fuzz1-0-all-8:17."""
     from verification.fuzz.campaign import parse_place
+    from verification.fuzz.explain import explanations
     from verification.fuzz.shard import shrink_one
-    from verification.fuzz.subject import TWIN, checked_subject, close, examine, explanations, verdict_text
+    from verification.fuzz.subject import TWIN, checked_subject, close, examine, verdict_text
     from verification.problem import Problem
 
     campaign, index = parse_place(place)

@@ -13,7 +13,7 @@ from verification.deviations.environment import Run
 from verification.diagnosis_synthesis import planted
 
 PLANTED = {"pot": "ties-up@requantize", "mshift": "saturates-one-early"}
-KILLER_ROWS = 3
+KILLER_ROWS = 7
 
 
 def wrong(params, x, h0=None, **options):
@@ -31,14 +31,15 @@ def wrong_states(params, x, h0=None, **options):
 
 
 def unheard_of(params, x, h0=None, **options):
-    """Wrong in a way that no named deviation explains: every third state of a row is one more."""
-    h = np.array(forward(params, x, h0, **options)["h"])
-    h[1:].reshape(-1)[::3] ^= 1
-    return h
+    """Wrong in a way that no named deviation explains: every third code of z differs in its last bit, and nothing follows."""
+    trace = forward(params, x, h0, **options)
+    z = trace["z"].copy()
+    z.reshape(-1)[::3] ^= 1
+    return {**trace.fields, "z": z}
 
 
 def crashes(params, x, h0=None, **options):
-    """Ends its process where a batch has three rows."""
+    """Ends its process where a batch has seven rows."""
     if x.shape[1] == KILLER_ROWS:
         os.abort()
     return forward(params, x, h0, **options)

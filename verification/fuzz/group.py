@@ -44,7 +44,7 @@ def groups(ledger: Ledger) -> list[Group]:
     for index, finding in sorted(ledger.findings.items()):
         by_datapath.setdefault(finding["datapath"], {})[index] = finding
     for datapath, findings in sorted(by_datapath.items()):
-        left = {i: [n for n in f["explanations"] if n in _RANK] for i, f in findings.items()}
+        left = {i: [n for n in ledger.explanations(i) or () if n in _RANK] for i in findings}
         left = {i: names for i, names in left.items() if names}
         while left:
             counts = Counter(name for names in left.values() for name in names)
@@ -61,6 +61,18 @@ def groups(ledger: Ledger) -> list[Group]:
                 others.setdefault(cause, []).append(index)
         out += [Group(datapath, cause, tuple(indices), False) for cause, indices in others.items()]
     return sorted(out, key=lambda g: (-len(g.indices), g.datapath, g.cause))
+
+
+def undiagnosed(ledger: Ledger, most: int) -> list[int]:
+    """The first findings of each datapath, outcome and stage whose explanations are not known."""
+    seen: Counter[tuple[str, ...]] = Counter()
+    out = []
+    for i, f in sorted(ledger.findings.items()):
+        key = f["datapath"], f["outcome"], f["stage"]
+        seen[key] += 1
+        if seen[key] <= most and ledger.explanations(i) is None:
+            out.append(i)
+    return out
 
 
 def chosen(ledger: Ledger, most: int) -> list[int]:

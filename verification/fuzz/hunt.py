@@ -8,15 +8,16 @@ from dataclasses import dataclass
 from typing import Any
 
 from verification.fuzz.farm import Farm, Job, Lost
-from verification.fuzz.group import chosen
+from verification.fuzz.group import chosen, groups, undiagnosed
 from verification.fuzz.journal import Journal
 from verification.fuzz.ledger import Ledger, Range
-from verification.fuzz.shard import run_shard, shrink_one
+from verification.fuzz.shard import diagnose_one, run_shard, shrink_one
 from verification.fuzz.shrink import BUDGET
 
 FIRST_SHARD, LARGEST_SHARD = 8, 512
 SHARD_SECONDS = 1.0
 SHRUNK_OF_A_GROUP = 5
+DIAGNOSED = 12  # findings of a datapath and stage that the whole catalogue is held against, where that takes long
 CRASH = "crash"
 SILENT: Callable[..., None] = lambda **_: None  # noqa: E731
 
@@ -62,6 +63,7 @@ def hunt(ledger: Ledger, journal: Journal, farm: Farm, limits: Limits, said: Cal
         ledger.add_shard(entry)
         said(problems=entry["stop"] - first, failures=len(entry["findings"]))
     searched = time.monotonic() - start
+    _diagnose(ledger, journal, farm)
     wanted = [i for i in chosen(ledger, limits.shrunk) if i not in ledger.shrunk]
     said(to_shrink=len(wanted))
     jobs = (Job(i, shrink_one, (name, subject, i, limits.budget)) for i in wanted)
@@ -73,6 +75,24 @@ def hunt(ledger: Ledger, journal: Journal, farm: Farm, limits: Limits, said: Cal
         ledger.add_shrunk(entry)
         said(shrunk=1)
     return searched
+
+
+def _diagnose(ledger: Ledger, journal: Journal, farm: Farm) -> None:
+    """Explain the findings that came without: the first of each stage by the whole catalogue, the others by what was found."""
+    name, subject = ledger.campaign.name, ledger.subject
+
+    def ask(indices: list[int], names: tuple[str, ...] | None) -> None:
+        jobs = (Job(i, diagnose_one, (name, subject, i, names)) for i in indices)
+        for _, result in farm.run(lambda: next(jobs, None)):
+            if not isinstance(result, Lost):
+                entry = {"kind": "diagnosed", **result}
+                journal.add(entry)
+                ledger.add_diagnosed(entry)
+
+    ask(undiagnosed(ledger, DIAGNOSED), None)
+    rest = undiagnosed(ledger, len(ledger.findings))
+    if rest:
+        ask(rest, tuple(sorted({group.cause for group in groups(ledger) if group.known})))
 
 
 class _Size:

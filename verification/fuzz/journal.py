@@ -124,7 +124,8 @@ def check_entry(entry: Any, begun: bool) -> None:
             raise ValueError(f"a shard of {start}...{stop}")
         for finding in entry["findings"]:
             _texts(finding, "datapath", "outcome", "stage", "detail")
-            _names(finding["explanations"])
+            if finding["explanations"] is not None:
+                _names(finding["explanations"])
         for counts in (entry["outcomes"], entry["not_run"]):
             if not isinstance(counts, Mapping) or any(type(n) is not int for n in counts.values()):
                 raise ValueError(f"counts {counts!r}")
@@ -132,6 +133,11 @@ def check_entry(entry: Any, begun: bool) -> None:
         _index(entry["index"])
         _texts(entry, "problem", "report", "outcome", "stage")
         _names(entry["explanations"])
+    elif kind == "diagnosed":
+        _index(entry["index"])
+        _names(entry["explanations"])
+        if type(entry["all"]) is not bool:
+            raise ValueError(f"all {entry['all']!r}")
     else:
         raise ValueError(f"kind {kind!r}")
 

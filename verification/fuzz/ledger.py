@@ -22,6 +22,7 @@ class Ledger:
 
     shards    (start, stop) -> the shard's entry, as they were run; ranges of two runs may overlap
     findings  index -> how it failed
+    diagnosed  index -> the explanations of a finding that came without
     shrunk    index -> the shrunk entry
     """
 
@@ -29,7 +30,27 @@ class Ledger:
     subject: Subject
     shards: dict[Range, Entry] = field(default_factory=dict)
     findings: dict[int, Entry] = field(default_factory=dict)
+    diagnosed: dict[int, Entry] = field(default_factory=dict)
     shrunk: dict[int, Entry] = field(default_factory=dict)
+
+    def explanations(self, index: int) -> list[str] | None:
+        """The deviations that explain a finding; None where it was not asked."""
+        found = self.findings[index]["explanations"]
+        if found is None and index in self.diagnosed:
+            return self.diagnosed[index]["explanations"]
+        return found
+
+    def add_diagnosed(self, entry: Entry) -> None:
+        """Enter a diagnosis; one that tried everything stands, others add up."""
+        i = entry["index"]
+        old = self.diagnosed.get(i, entry)
+        if old["all"] != entry["all"]:
+            entry = old if old["all"] else entry
+        elif entry["all"]:
+            entry = min(old, entry, key=_text)
+        else:
+            entry = {**entry, "explanations": sorted({*old["explanations"], *entry["explanations"]})}
+        self.diagnosed[i] = entry
 
     @property
     def covered(self) -> list[Range]:
@@ -99,6 +120,8 @@ class Ledger:
         yield header(self.campaign.name, self.subject)
         for key in sorted(self.shards):
             yield self.shards[key]
+        for i in sorted(self.diagnosed):
+            yield self.diagnosed[i]
         for i in sorted(self.shrunk):
             yield self.shrunk[i]
 
@@ -139,5 +162,6 @@ def ledgers(entries: Iterable[Entry], known: dict[Any, Ledger] | None = None) ->
             key = entry["campaign"], json.dumps(entry["subject"], sort_keys=True)
             current = out.setdefault(key, Ledger(Campaign.parse(entry["campaign"]), subject))
         elif current is not None:
-            (current.add_shard if entry["kind"] == "shard" else current.add_shrunk)(entry)
+            add = {"shard": current.add_shard, "diagnosed": current.add_diagnosed, "shrunk": current.add_shrunk}
+            add[entry["kind"]](entry)
     return dict(sorted(out.items()))

@@ -11,13 +11,14 @@ from typing import Any
 
 from verification.fuzz.campaign import Campaign
 from verification.fuzz.edits import sizes
+from verification.fuzz.explain import explanations, inside
 from verification.fuzz.shrink import BUDGET, shrink
-from verification.fuzz.subject import Subject, examine, explanations, verdict_text
+from verification.fuzz.subject import Subject, Verdict, examine, verdict_text
 from verification.problem import Problem
 
 LONGEST_SECONDS = 10.0
 """When a shard hands back what it has; the rest of its range is another shard."""
-SLOW_BUDGET = 24  # problems tried where every failing one takes a timeout
+SLOW_BUDGET = 24  # problems tried where each takes a second, or a timeout
 
 
 def run_shard(name: str, subject: Subject, start: int, stop: int) -> dict[str, Any]:
@@ -25,7 +26,7 @@ def run_shard(name: str, subject: Subject, start: int, stop: int) -> dict[str, A
 
     name     of the campaign
     Returns  start, stop (less where time ran out), compared, outcomes by name, not_run by reason, and a finding for each
-             problem that failed: index, datapath, outcome, stage, detail, explanations; seconds
+             problem that failed: index, datapath, outcome, stage, detail, explanations (None where they take long); seconds
     """
     campaign = Campaign.parse(name)
     began = time.monotonic()
@@ -42,13 +43,30 @@ def run_shard(name: str, subject: Subject, start: int, stop: int) -> dict[str, A
         if verdict.failed:
             findings.append(
                 {"index": index, "datapath": problem.params.datapath, "outcome": verdict.outcome, "stage": verdict.stage,
-                 "detail": verdict.detail[:400], "explanations": list(explanations(problem, verdict))}
+                 "detail": verdict.detail[:400],
+                 "explanations": list(explanations(problem, verdict)) if quick(verdict) else None}
             )  # fmt: skip
         index += 1
     return {
         "start": start, "stop": index, "compared": compared, "outcomes": dict(sorted(outcomes.items())),
         "not_run": dict(sorted(not_run.items())), "findings": findings, "seconds": time.monotonic() - began,
     }  # fmt: skip
+
+
+def quick(verdict: Verdict) -> bool:
+    """Whether the explanations of a failure are found at once: there are stages, or there is nothing to explain."""
+    return inside(verdict) or "h" not in verdict.got
+
+
+def diagnose_one(name: str, subject: Subject, index: int, names: tuple[str, ...] | None = None) -> dict[str, Any]:
+    """The explanations of the failure of an index.
+
+    names    of the deviations that are tried; None tries all
+    Returns  index, explanations, and whether all were tried
+    """
+    problem = Campaign.parse(name).problem(index)
+    found = explanations(problem, examine(subject, problem), names)
+    return {"index": index, "explanations": list(found), "all": names is None}
 
 
 def shrink_one(name: str, subject: Subject, index: int, budget: int = BUDGET) -> dict[str, Any]:
@@ -66,14 +84,15 @@ def shrink_one(name: str, subject: Subject, index: int, budget: int = BUDGET) ->
         return found.failed and (found.outcome, found.stage) == (first.outcome, first.stage)
 
     def same(candidate: Problem) -> bool:
-        others = set(explanations(candidate, examine(subject, candidate)))
-        return bool(named & others) if named else not others
+        others = explanations(candidate, examine(subject, candidate), named or None)
+        return bool(others) if named else not others
 
     tried = 0
     if first.failed:
-        problem, tried = shrink(problem, fails, same, min(budget, SLOW_BUDGET) if first.outcome == "hang" else budget)
+        most = min(budget, SLOW_BUDGET) if first.outcome == "hang" else budget
+        problem, tried = shrink(problem, fails, same, most, most if named or inside(first) else SLOW_BUDGET)
     last = examine(subject, problem)
-    left = tuple(n for n in explanations(problem, last) if n in named)
+    left = explanations(problem, last, named)
     replay = f"qgru fuzz replay {name}:{index}{subject.options}"
     return {
         "index": index, "sizes": sizes(problem), "tried": tried, "problem": problem.to_json(), "outcome": last.outcome,

@@ -120,7 +120,11 @@ PASSES = (Reducer.sizes, Reducer.options, Reducer.numbers, Reducer.parameters)
 
 
 def shrink(
-    problem: Problem, fails: Callable[[Problem], bool], same: Callable[[Problem], bool], budget: int = BUDGET
+    problem: Problem,
+    fails: Callable[[Problem], bool],
+    same: Callable[[Problem], bool],
+    budget: int = BUDGET,
+    strict_budget: int = BUDGET,
 ) -> tuple[Problem, int]:
     """(the smallest problem found, how many were tried).
 
@@ -129,6 +133,7 @@ def shrink(
     same     whether it fails for the same reason; dearer, and asked after each pass. Where a pass ends on another
              reason it is done again with both questions for every candidate
     budget   candidates in all
+    strict_budget  of them, those that are asked both questions
     """
     reducer = Reducer(problem, fails, budget)
     changed = True
@@ -141,7 +146,8 @@ def shrink(
             if same(reducer.problem):
                 changed = True
                 continue
-            strict = Reducer(before, lambda p: fails(p) and same(p), budget - reducer.tried)
+            strict = Reducer(before, lambda p: fails(p) and same(p), min(strict_budget, budget - reducer.tried))
             changed |= reduce(strict)
             reducer.problem, reducer.tried = strict.problem, reducer.tried + strict.tried
+            strict_budget -= strict.tried
     return reducer.problem, reducer.tried

@@ -16,7 +16,7 @@ from golden.spec.errors import ParameterError, QgruError
 from golden.spec.trace import Trace
 from vectors.case import Case
 from verification.compare import Comparison, compare
-from verification.diagnosis import diagnose, report_lines
+from verification.diagnosis import report_lines
 from verification.dut.capabilities import OUTPUT
 from verification.dut.device import TIMEOUT_SECONDS, Device, resolve
 from verification.dut.examine import check_case
@@ -30,6 +30,7 @@ from verification.run import with_state
 TWIN = "twin"
 REFUSED = "refused"  # by the reference and by the subject
 OPTIONS = ("mask", "zoneout", "training", "reverse")
+PAIR_SECONDS = 2.0  # for pairs of deviations, where no single one explains a shrunk problem
 SHOWN = 6  # explanations of a shrunk problem, which may have many
 
 
@@ -160,21 +161,6 @@ def close() -> None:
         devices.popitem()[1].close()
 
 
-def explanations(problem: Problem, verdict: Verdict) -> tuple[str, ...]:
-    """The named deviations that explain a difference, each by itself; none where none does."""
-    if verdict.expected is None or "h" not in verdict.got:
-        return ()
-    options = {name: getattr(problem, name) for name in OPTIONS}
-    try:
-        found = diagnose(
-            problem.params, problem.x, problem.h0, options,
-            expected=verdict.expected, got=verdict.got, search_pairs=False, synthesize=False,
-        )  # fmt: skip
-    except (QgruError, OverflowError):
-        return ()
-    return tuple(e.names[0] for e in found.explanations if len(e.names) == 1)
-
-
 def verdict_text(subject: Subject, problem: Problem, verdict: Verdict, replay: str, named: tuple[str, ...] = ()) -> str:
     """The report of a verdict that failed, in a few lines."""
     who, right = subject.names
@@ -187,7 +173,9 @@ def verdict_text(subject: Subject, problem: Problem, verdict: Verdict, replay: s
             problem.params, problem.x, problem.h0, options, expected=verdict.expected, given=verdict.got, names=named[:1]
         )
     else:
-        said = report_lines(problem.params, problem.x, problem.h0, options, expected=verdict.expected, got=verdict.got)
+        said = report_lines(
+            problem.params, problem.x, problem.h0, options, expected=verdict.expected, got=verdict.got, seconds=PAIR_SECONDS
+        )
     return report(
         verdict.comparison, problem.params, verdict.expected, names=(who, right), replay=replay, diagnosis=said
     )  # fmt: skip
