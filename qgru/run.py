@@ -30,7 +30,9 @@ EXTRAS: dict[str, str] = {
     "matplotlib": "report",
     "g2p_en": "examples",
     "safetensors": "examples",
+    "z3": "proofs",
     "jsonschema": "test",
+    "hypothesis": "test",
 }
 """Optional package -> the extra of qgru that installs it."""
 
