@@ -101,44 +101,51 @@ def parameter_table(case: Case, kind: int, rows: list[tuple[int, int]]) -> Table
     return table
 
 
+def opaque(case: Case) -> Any:
+    """Products as an unknown function that the lemma product bounds; as they are where the roundings are written out."""
+    case.machine.numbers.opaque = case.fixed is None
+    return case.machine.numbers.product
+
+
 def linear(case: Case) -> None:
-    c = Clauses(case)
+    c, times = Clauses(case), opaque(case)
     table = parameter_table(case, 2, LINEAR_ROWS)
     q, inside, i = chosen(case, table, c)
     slope, n, intercept = (table.read(r, i) for r in (2, 3, 4))
     d, D = inside - table.header[2], case.integer("D", 0)
     case.assume(magnitude(d) <= D)
-    bound = magnitude(slope) * D
+    bound = times(magnitude(slope), D)
     reach = c.reach(bound, n)
     case.assume(bound < 2**63, reach < 2**63, reach >= 0, reach + magnitude(intercept) < 2**63)
     product_lemma(case, slope, magnitude(slope), d, D)
-    wanted = sat(c.rounded(AWAY, slope * d, n) + intercept, table.header[5], table.header[6])
+    wanted = sat(c.rounded(AWAY, times(slope, d), n) + intercept, table.header[5], table.header[6])
     case.equal(["y"], case.run("activation.piecewise_linear", q, table), wanted)
 
 
 def quadratic(case: Case) -> None:
-    c = Clauses(case)
+    c, times = Clauses(case), opaque(case)
     table = parameter_table(case, 3, QUADRATIC_ROWS)
     q, inside, i = chosen(case, table, c)
     origin, c2, p, c1, n, c0 = (table.read(r, i) for r in range(2, 8))
     d, D = inside - origin, case.integer("D", 0)
     case.assume(magnitude(d) <= D)
-    square = magnitude(c2) * D
+    square = times(magnitude(c2), D)
     reach = c.reach(square, p)
     inner_bound = reach + magnitude(c1)
-    case.assume(square < 2**63, reach < 2**63, reach >= 0, inner_bound < 2**63, inner_bound * D < 2**63)
-    last = c.reach(inner_bound * D, n)
+    case.assume(square < 2**63, reach < 2**63, reach >= 0, inner_bound < 2**63, times(inner_bound, D) < 2**63)
+    last = c.reach(times(inner_bound, D), n)
     case.assume(last < 2**63, last >= 0, last + magnitude(c0) < 2**63)
     product_lemma(case, c2, magnitude(c2), d, D)
-    inner = c.rounded(AWAY, c2 * d, p) + c1
+    inner = c.rounded(AWAY, times(c2, d), p) + c1
     product_lemma(case, inner, inner_bound, d, D)
-    wanted = sat(c.rounded(AWAY, inner * d, n) + c0, table.header[5], table.header[6])
+    wanted = sat(c.rounded(AWAY, times(inner, d), n) + c0, table.header[5], table.header[6])
     case.equal(["y"], case.run("activation.piecewise_quadratic", q, table), wanted)
 
 
 def product_lemma(case: Case, a: Any, A: Any, b: Any, B: Any) -> None:
     """An instance of the lemma product."""
-    holds = z3.And(a * b <= A * B, a * b >= -(A * B))
+    times = case.machine.numbers.product
+    holds = z3.And(times(a, b) <= times(A, B), times(a, b) >= -times(A, B))
     case.facts.append(z3.Implies(z3.And(magnitude(a) <= A, magnitude(b) <= B), holds))
 
 

@@ -26,6 +26,9 @@ def is_known(value: Any) -> bool:
     return isinstance(value, (bool, int, float, np.integer, np.floating, np.bool_))
 
 
+TIMES = z3.Function("times", z3.IntSort(), z3.IntSort(), z3.IntSort())
+
+
 class Numbers:
     """Mathematical integers; what leaves int64 is a failed goal."""
 
@@ -33,9 +36,13 @@ class Numbers:
 
     def __init__(self, need: Need) -> None:
         self.need = need
+        self.opaque = False  # products of two terms as an unknown function, where lemmas say all that is needed
 
     def constant(self, value: int) -> Any:
         return z3.IntVal(int(value))
+
+    def product(self, a: Any, b: Any) -> Any:
+        return TIMES(a, b) if self.opaque else a * b
 
     def fits(self, label: str, term: Any, first: int = FIRST, last: int = LAST) -> Any:
         self.need(f"{label} stays in [{first}, {last}]", z3.And(term >= first, term <= last))
@@ -48,7 +55,7 @@ class Numbers:
         return self.fits(label, a - b)
 
     def mul(self, label: str, a: Any, b: Any) -> Any:
-        return self.fits(label, a * b)
+        return self.fits(label, a * b if is_known(a) or is_known(b) else self.product(a, b))
 
     def left(self, label: str, a: Any, s: int) -> Any:
         return self.fits(label, a * 2**s)
