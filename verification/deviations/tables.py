@@ -15,7 +15,7 @@ from golden.tables import gate_table
 from verification.deviations.deviation import Deviation
 from verification.deviations.places import GATES, Place, fields, spread
 from verification.deviations.rounding import another
-from verification.deviations.steps import Steps
+from verification.deviations.steps import Steps, segment
 
 FAMILY = "tables"
 M = ("mshift", "mshift-dynamic")
@@ -50,7 +50,7 @@ def at_or_below(q: Any, thresholds: Any) -> Any:
 
 def next_segment(by: int, q: Any, thresholds: Any) -> Any:
     """The segment beside the right one."""
-    return np.clip(np.searchsorted(thresholds, q, side="right") + by, 0, len(thresholds) - 1)
+    return np.clip(segment(q, thresholds) + by, 0, len(thresholds) - 1)
 
 
 def without_last(q: Any, thresholds: Any) -> Any:
