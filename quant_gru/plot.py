@@ -5,7 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from os import PathLike
+from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from golden.spec.errors import ParameterError
 from golden.spec.formats import INT8
@@ -13,6 +16,7 @@ from golden.spec.layout import OPERATOR_FIELDS
 from golden.spec.params import MShiftParams, PotParams
 from quant_gru.errors import MissingPart
 from quant_gru.files import atomic_path
+from quant_gru.histogram import Histogram
 from quant_gru.observers import Observers
 
 COLUMNS = 4
@@ -39,44 +43,49 @@ def plot_calibration(path: str | PathLike[str], observers: Observers, params: Po
     params     the parameter set whose ranges are drawn; None draws the histograms alone
     Raises     MissingPart without matplotlib; ParameterError for another suffix, or when nothing was seen
     """
-    ranges = {} if params is None else chosen_ranges(params)
-    save_plot(path, observers, ranges)
+    plot_places(path, {"": (observers, params)})
 
 
-def save_plot(path: str | PathLike[str], observers: Observers, ranges: Mapping[str, tuple[float, float]]) -> None:
-    """As plot_calibration, with the ranges given: operator -> (low, high)."""
+def plot_places(
+    path: str | PathLike[str], places: Mapping[str, tuple[Observers, PotParams | MShiftParams | None]]
+) -> None:
+    """As plot_calibration for several layers and directions: name, such as "l0_reverse", -> (observers, params)."""
     try:
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure
     except ModuleNotFoundError:
         raise MissingPart("matplotlib", "report") from None
-    if observers.empty:
-        raise ParameterError("calibration data", "empty", "at least one batch")
+    for name, (observers, _) in places.items():
+        if observers.empty:
+            raise ParameterError(f"calibration data {name}".strip(), "empty", "at least one batch")
+    suffix = Path(path).suffix
+    if suffix not in SUFFIXES:
+        raise ParameterError("plot", repr(str(path)), f"a file name with one of {', '.join(SUFFIXES)}")
+    rows = math.ceil(len(OPERATOR_FIELDS) / COLUMNS)
+    height = rows * len(places)
+    figure = Figure(figsize=(4 * COLUMNS, 2.6 * height))
+    FigureCanvasAgg(figure)
+    grid = figure.add_gridspec(height, COLUMNS, left=0.03, right=0.99, bottom=0.08 / height, top=1 - 0.25 / height)
+    grid.update(hspace=0.5, wspace=0.15)
+    for block, (name, (observers, params)) in enumerate(places.items()):
+        ranges = {} if params is None else chosen_ranges(params)
+        for i, operator in enumerate(OPERATOR_FIELDS):
+            axis = figure.add_subplot(grid[block * rows + i // COLUMNS, i % COLUMNS])
+            label = f"{name} {operator}, {observers.method}".strip()
+            _draw(axis, label, observers.histograms[operator], ranges.get(operator))
     with atomic_path(path) as fresh:
-        if fresh.suffix not in SUFFIXES:
-            raise ParameterError("plot", repr(str(path)), f"a file name with one of {', '.join(SUFFIXES)}")
-        rows = math.ceil(len(OPERATOR_FIELDS) / COLUMNS)
-        figure = Figure(figsize=(4 * COLUMNS, 2.6 * rows), layout="constrained")
-        FigureCanvasAgg(figure)
-        axes = figure.subplots(rows, COLUMNS).ravel()
-        for axis, name in zip(axes, OPERATOR_FIELDS):
-            _draw(axis, name, observers, ranges.get(name))
-        for axis in axes[len(OPERATOR_FIELDS) :]:
-            axis.set_visible(False)
-        figure.suptitle(f"calibration by {observers.method}")
-        figure.savefig(fresh, dpi=100, metadata={"Date": None} if fresh.suffix == ".svg" else None)
+        figure.savefig(fresh, dpi=100, metadata={"Date": None} if suffix == ".svg" else None)
 
 
-def _draw(axis: Any, name: str, observers: Observers, chosen: tuple[float, float] | None) -> None:
-    seen = observers.histograms[name]
-    axis.stairs(seen.counts, seen.edges, fill=True, color="tab:blue")
+def _draw(axis: Any, label: str, seen: Histogram, chosen: tuple[float, float] | None) -> None:
+    used = np.flatnonzero(seen.counts)
+    first, last = int(used[0]), int(used[-1]) + 1
+    axis.stairs(seen.counts[first:last], seen.edges[first : last + 1], fill=True, color="tab:blue")
     axis.set_yscale("log", nonpositive="clip")
     low, high = min(seen.low, 0.0), max(seen.high, 0.0)
-    title = f"{name}\nseen [{seen.low:.4g}, {seen.high:.4g}]"
+    title = f"{label}\nseen [{seen.low:.4g}, {seen.high:.4g}]"
     if chosen is not None:
         axis.axvspan(*chosen, color="tab:orange", alpha=0.2)
-        for end in chosen:
-            axis.axvline(end, color="tab:orange", linewidth=1)
         low, high = min(low, chosen[0]), max(high, chosen[1])
         title += f", codes [{chosen[0]:.4g}, {chosen[1]:.4g}]"
     margin = 0.03 * (high - low) or 1.0

@@ -6,12 +6,13 @@ import numpy as np
 import pytest
 
 from golden.spec.errors import ParameterError
+from golden.spec.layout import OPERATOR_FIELDS
 from quant_gru.build import mshift_params, pot_params
 from quant_gru.calibrate import collect
 from quant_gru.errors import MissingPart
 from quant_gru.float_gru import FloatGru
 from quant_gru.observers import Observers
-from quant_gru.plot import chosen_ranges, plot_calibration
+from quant_gru.plot import chosen_ranges, plot_calibration, plot_places
 
 
 @pytest.fixture(scope="module")
@@ -28,9 +29,9 @@ def seen(gru):
 def test_every_operator_and_its_range_is_drawn(gru, seen, tmp_path):
     pytest.importorskip("matplotlib")
     params = pot_params(gru, seen)
-    plot_calibration(tmp_path / "a.svg", seen, params)
+    plot_places(tmp_path / "a.svg", {"l0": (seen, params), "l0_reverse": (seen, None)})
     text = (tmp_path / "a.svg").read_text(encoding="utf-8")
-    assert all(f"<!-- {name} -->" in text for name in ("input.x", "op.rRh", "gate.z_out"))
+    assert all(f"<!-- {place} {name}, histogram -->" in text for place in ("l0", "l0_reverse") for name in OPERATOR_FIELDS)
     low, high = chosen_ranges(params)["gate.z_out"]
     assert f"codes [{low:.4g}, {high:.4g}] -->" in text
     plot_calibration(tmp_path / "b.png", seen, mshift_params(gru, seen))
