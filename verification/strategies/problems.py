@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from hypothesis import strategies as st
@@ -14,11 +14,16 @@ from verification.problem import Problem
 from verification.strategies import mshift, pot
 from verification.strategies.numbers import int_array, real_array
 
+if TYPE_CHECKING:
+    from verification.coverage.record import Record
+
 DATAPATHS = ("mshift", "mshift-dynamic", "pot")
 _BOOL = st.booleans()
 _MODE = st.sampled_from(("plain", "plain", "zoneout", "mask", "training"))
 _ZONEOUT = st.sampled_from((0.5, 0.1, 1.0, 2**-16, 3 * 2**-16, 0.25, 0.9999, 1 - 2**-15, 1e-9))
 _HIGH = st.sampled_from((1, 1, 20, 60, 125))
+_FRAME = st.integers(0, 2**20)
+_UNITS = st.integers(0, 12)
 _EXPONENT_SUM = 120  # of a weight and its data, so that every product of scales is finite
 
 
@@ -33,13 +38,17 @@ def problems(
     max_hidden: int = 6,
     options: bool = True,
     min_steps: int = 0,
+    toward: Record | None = None,
 ) -> Problem:
     """Problems of a datapath (None: any), always valid.
 
-    max_*    the greatest T, N, C, H
+    max_*    the greatest T, N, C, H; a problem that is drawn toward a record has its own sizes
     options  whether zoneout, masks, training and the reverse direction are drawn too
+    toward   a coverage record: every other problem is the one of a few corner runs that meets the most of what it lacks
     """
     kind = datapath or draw(st.sampled_from(DATAPATHS))
+    if toward is not None and draw(_BOOL):
+        return aimed(draw, kind, toward)
     inputs, hidden = draw(st.integers(1, max_inputs)), draw(st.integers(1, max_hidden))
     batch, steps = draw(st.integers(1, max_batch)), draw(st.integers(min_steps, max_steps))
     lively = draw(_BOOL)
@@ -64,6 +73,14 @@ def problems(
         training=mode in ("mask", "training"),
         reverse=draw(_BOOL) if options else False,
     )
+
+
+def aimed(draw: Any, datapath: str, toward: Record) -> Problem:
+    """A corner run that meets points which the record lacks."""
+    from verification.coverage.bias import best, targets
+
+    frames = draw(st.lists(_FRAME, min_size=1, max_size=4))
+    return best(targets(toward, datapath), datapath, [(frame, range(2, 2 + draw(_UNITS))) for frame in frames])
 
 
 def _reals(draw: Any, steps: int, batch: int, inputs: int, hidden: int, high: int, lively: bool) -> tuple[np.ndarray, Any]:
