@@ -253,8 +253,8 @@ class QuantGRU(nn.GRU):
         return (output.transpose(0, 1) if self.batch_first else output), h_n
 
     def export_onnx(self, path: str | PathLike[str], format: str = "integer", **options: Any) -> Any:  # noqa: A002
-        """Write an ONNX file with its test data: "float", "qdq" or "integer"; options as in quant_gru.onnx_export.export."""
-        from quant_gru.onnx_export import export
+        """Write an ONNX file with its test data: "float", "qdq" or "integer"; options as in quant_gru.onnx.export."""
+        from quant_gru.onnx import export
 
         return export(self.stack(), path, format, **options)
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+import threading
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -30,6 +31,7 @@ class Direction:
     network: Network
     device: torch.device
     reverse: bool
+    lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
     @cached_property
     def x(self) -> Point:
@@ -55,7 +57,8 @@ class Direction:
         """Codes h [T+1,N,H] of codes x [T,N,C] and h0 [N,H], in time order.  [SPEC S]"""
         out = torch.empty((x.shape[0] + 1, x.shape[1], self.params.hidden_size), dtype=self.kept_in, device=self.device)
         if self.device.type == "cuda":
-            self.network.forward(x, h0, reverse=self.reverse, out=out)
+            with self.lock:  # the kernels of one run follow each other on the stream, whatever other threads start
+                self.network.forward(x, h0, reverse=self.reverse, out=out)
         else:
             self.network.forward(x.numpy(), None if h0 is None else h0.numpy(), reverse=self.reverse, out=out.numpy())
         return out if out.dtype != torch.uint16 else out.to(torch.int32)

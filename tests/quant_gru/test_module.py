@@ -64,9 +64,11 @@ def test_the_float_boundary(fmt, scale, zero_point):
     for flag, wanted in ((False, quantize(v, scale, zero_point, fmt)),
                          (True, quantize_reciprocal(v, reciprocal(scale), zero_point, fmt))):  # fmt: skip
         point = Point(scale, zero_point, fmt, flag, CPU)
-        codes = point.quantize(torch.from_numpy(v))
-        assert np.array_equal(codes.numpy().astype(np.int64), wanted)
-        assert point.dequantize(codes).numpy().tobytes() == dequantize(wanted, scale, zero_point).tobytes()
+        reals = dequantize(wanted, scale, zero_point).tobytes()
+        for codes in (point.quantize(torch.from_numpy(v)), point.quantize_by_torch(torch.from_numpy(v))):
+            assert np.array_equal(codes.numpy().astype(np.int64), wanted)
+            assert point.dequantize(codes).numpy().tobytes() == reals
+            assert point.dequantize_by_torch(codes).numpy().tobytes() == reals
 
 
 @pytest.mark.parametrize("datapath", ["pot", "mshift"])
