@@ -79,7 +79,7 @@ def command(
         _print(outcome, device, time.monotonic() - start, target, digest)
     if outcome.equal:
         return EXACT
-    _mismatch(outcome, target, device, seed)
+    show_mismatch(outcome, target, device, seed)
     return MISMATCH
 
 
@@ -149,7 +149,7 @@ def _plain(outcome: Outcome, device: str, seed: int, digest: str) -> dict[str, A
     }
 
 
-def _mismatch(outcome: Outcome, target: Path, device: str, seed: int) -> None:
+def show_mismatch(outcome: Outcome, target: Path, device: str, seed: int) -> None:
     """Report the first run that is not equal, and write it as a vector set that replays it.
 
     Rows are independent in the static datapaths (S-3), so there only the row that differs is written.

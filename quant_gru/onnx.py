@@ -12,7 +12,7 @@ import numpy as np
 from golden.spec.errors import ParameterError
 from golden.spec.profile import SPEC_VERSION, profile_hash
 from quant_gru.boundary import point
-from quant_gru.errors import MissingPart
+from quant_gru.onnx_distance import joined, session
 from quant_gru.onnx_files import write_model
 from quant_gru.onnx_float import float_network
 from quant_gru.onnx_graph import Kind, OnnxEmitter, cast, need_onnx
@@ -170,7 +170,7 @@ def _expected(
         return {"y": y.astype(np.float32), "h_n": h_n.astype(np.float32)}
     if format == "qdq":
         names = [o.name for o in model.graph.output]
-        return dict(zip(names, _session(model).run(names, inputs)))
+        return dict(zip(names, session(model).run(names, inputs)))
     return _golden(stack, inputs, codes, zoneout)
 
 
@@ -189,13 +189,5 @@ def _golden(stack: Stack, inputs: dict[str, np.ndarray], codes: bool, zoneout: f
         y = np.concatenate([t.output for t in traces], axis=-1)
         return {"y": turned(y), "h_n": np.stack([t.h_n for t in traces])}
     out = stack.outputs(inputs["x"], inputs.get("h0"), forward=run)
-    return {"y": out.y, "h_n": out.h_n, "y_codes": turned(np.concatenate(out.codes, -1)), "h_n_codes": np.stack(out.last_codes)}
-
-
-def _session(model: Any) -> Any:
-    try:
-        import onnxruntime
-    except ModuleNotFoundError:
-        raise MissingPart("onnxruntime", "onnx") from None
-    return onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+    return {"y": out.y, "h_n": out.h_n, "y_codes": joined(stack, out.codes), "h_n_codes": np.stack(out.last_codes)}
 
