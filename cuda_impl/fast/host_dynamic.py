@@ -77,7 +77,8 @@ class HostDynamicNetwork:
             biases = self._before(reals_in, reverse, continued, reals, numbers, weight_reals)
             found = (reals, numbers, weight_reals, biases)
             self._run(reals_in, h, masks, cell_numbers, int(reverse), int(continued), *found, threads)
-        dynamic_run.check_ranges(p, reals, reverse, isinstance(first, DynamicState), continued)
+        if not _all_hold(reals):
+            dynamic_run.check_ranges(p, reals, reverse, isinstance(first, DynamicState), continued)
         return _result(h, reals, numbers, weight_reals, first, reverse)
 
     def _start(self, x: np.ndarray, options: Any, first: Any, h: np.ndarray, steps: int) -> tuple[Any, Any, Any]:
@@ -163,6 +164,14 @@ class HostDynamicNetwork:
                 products, self.x_product.tile_bytes, Rh, parts, state, mask, padded, h, *moving, reals, numbers,
             )  # fmt: skip
             phase += 2 + last - first
+
+
+def _all_hold(reals: np.ndarray) -> bool:
+    """Whether binary32 holds every range, width and scale, so that nothing is left to refuse.  [SPEC E-5, M-2]"""
+    with np.errstate(over="ignore", invalid="ignore"):
+        widths = reals[:, [d.X_MAX, d.H_MAX]] - reals[:, [d.X_MIN, d.H_MIN]]
+    products = reals[1:, [d.SCALE_WX, d.SCALE_RH, d.SCALE_RRH]]
+    return bool(np.isfinite(reals).all() and np.isfinite(widths).all() and (products > 0).all())
 
 
 def _result(h: np.ndarray, reals: np.ndarray, numbers: np.ndarray, weight_reals: np.ndarray, first: Any, reverse: bool) -> Any:

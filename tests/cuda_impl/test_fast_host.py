@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import tracemalloc
 from dataclasses import replace
 
 import numpy as np
@@ -167,6 +168,26 @@ def test_a_range_that_binary32_does_not_hold_names_tensor_and_step():
     x[1, 0, 1] = np.inf
     with pytest.raises(RangeError, match="x at step 1 is inf"):
         prepare_host(dynamic_set()).forward(x)
+
+
+@pytest.mark.parametrize("make", [mshift_set, pot_set, dynamic_set])
+def test_memory_is_that_of_x_its_products_and_the_states(make):
+    """Beyond the packed weights a run needs less than x, Wx in 32 bits and h."""
+    rng, (steps, batch, inputs, hidden) = np.random.default_rng(0), (200, 16, 64, 64)
+    if make is dynamic_set:
+        arrays = {"W": (inputs, 192), "R": (hidden, 192), "bx": (192,), "br": (192,)}
+        params = dynamic_set(**{k: rng.standard_normal(s).astype(np.float32) for k, s in arrays.items()})
+        x = rng.standard_normal((steps, batch, inputs)).astype(np.float32)
+    else:
+        params = drawn_set(make, inputs, hidden)
+        x = rng.integers(-128, 128, (steps, batch, inputs)).astype(np.int8)
+    network = prepare_host(params)
+    network.forward(x)
+    tracemalloc.start()
+    network.forward(x)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < x.nbytes + steps * batch * 3 * hidden * 4 + (steps + 1) * batch * hidden
 
 
 def test_the_caller_may_say_where_the_states_go():

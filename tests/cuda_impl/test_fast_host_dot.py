@@ -89,6 +89,7 @@ def test_wide_products_are_cut_where_32_bits_end():
 @given(st.integers(-45, 90), st.integers(-(2**31) + 1, 2**31 - 1), st.sampled_from([1, 2]))
 def test_shifts_in_three_numbers(s, x, rounding):
     """Left, half and right give the rounding of the clauses, also far beyond the width."""
+    x >>= max(0, -s - 31)  # a set whose left shifts leave int64 is refused
     left, half, right = split_shift(s, 64)
     size = abs(x << left)
     if rounding == 2 and half:
