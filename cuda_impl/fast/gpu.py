@@ -1,0 +1,39 @@
+"""A parameter set on a GPU: packed once, run many times, only the states.  [SPEC S]
+
+prepare_gpu(params).forward(x) takes and gives arrays on the device: torch tensors where x is one, else Numba device arrays.
+Weights, constants and tables stay on the device; a repeated run allocates nothing on the host, copies nothing and compiles
+nothing, runs on the caller's stream and may be captured in a CUDA graph.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from cuda_impl.fast import gpu_pack
+from cuda_impl.fast.gpu_shape import LARGEST
+from golden.spec.params import MShiftDynamicParams, MShiftParams, Params, PotParams
+
+
+def prepare_gpu(params: Params) -> Any:
+    """A parameter set on the current device, ready to run by the fastest kernel that takes it."""
+    from cuda_impl.fast.gpu_network import ClusterNetwork
+    from cuda_impl.fast.gpu_twin import TwinNetwork
+
+    if isinstance(params, MShiftDynamicParams):
+        return TwinNetwork(params)
+    if params.hidden_size <= LARGEST and fits_bytes(params) and takes(params):
+        return ClusterNetwork(params)
+    return TwinNetwork(params)
+
+
+def fits_bytes(params: MShiftParams | PotParams) -> bool:
+    """Whether weights, input and state have at most 8 bits."""
+    if isinstance(params, MShiftParams):
+        return True
+    widths = [params.operators[f"weight.{k}"].fmt.bits for k in "WR"] + [params.fmt_x.bits, params.fmt_h.bits]
+    return max(widths) <= 8
+
+
+def takes(params: MShiftParams | PotParams) -> bool:
+    """Whether every intermediate fits the arithmetic of the fast kernels; only sets with extreme zero points do not."""
+    return isinstance(params, MShiftParams) or gpu_pack.pot_width(params) is not None

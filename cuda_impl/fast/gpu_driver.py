@@ -1,0 +1,183 @@
+"""Kernels of the fast GPU build: compiled once, kept on disk as PTX, loaded per device, started on any stream."""
+
+from __future__ import annotations
+
+import ctypes
+import hashlib
+import os
+import tempfile
+import threading
+from collections.abc import Callable, Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from golden.spec.errors import QgruError
+
+CAPABILITY = (9, 0)
+_LOCK = threading.RLock()
+_LOADED: dict[tuple[Any, int], Loaded] = {}
+
+
+class DeviceError(QgruError):
+    """The driver refused something; the sentence says what and why."""
+
+
+@lru_cache(maxsize=1)
+def _source_digest() -> str:
+    digest = hashlib.sha256()
+    for path in sorted(Path(__file__).parent.glob("gpu*.py")):
+        digest.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
+    return digest.hexdigest()[:20]
+
+
+def cache_folder() -> Path:
+    """Where compiled kernels are kept: NUMBA_CACHE_DIR when it is set, else the user's cache folder."""
+    named = os.environ.get("NUMBA_CACHE_DIR")
+    if named:
+        return Path(named) / "qgru-ptx"
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "qgru" / "ptx"
+
+
+def compiled(key: str, build: Callable[[], tuple[Any, Any]]) -> str:
+    """The PTX of a kernel: from disk, else compiled from build() -> (function, signature) and kept."""
+    import numba
+    from numba import cuda
+
+    versions = (_source_digest(), numba.__version__, getattr(cuda, "__version__", ""), np.__version__)
+    name = hashlib.sha256(repr((key, versions, CAPABILITY)).encode()).hexdigest()[:32]
+    path = cache_folder() / f"{name}.ptx"
+    try:
+        return path.read_text()
+    except (OSError, UnicodeDecodeError):
+        pass
+    function, signature = build()
+    text = cuda.compile(function, signature, cc=CAPABILITY, device=False, abi="numba")[0]
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile("w", dir=path.parent, delete=False) as file:
+            file.write(text)
+        os.replace(file.name, path)
+    except OSError:  # nowhere to write; it is compiled again next time
+        pass
+    return text
+
+
+def _call(what: str, result: Any) -> Any:
+    """The values of a driver call, or DeviceError."""
+    from cuda.bindings import driver
+
+    status, *values = result
+    if status != driver.CUresult.CUDA_SUCCESS:
+        raise DeviceError(f"{what} gave {status.name}, expected CUDA_SUCCESS")
+    return values[0] if len(values) == 1 else values
+
+
+def device_number() -> int:
+    """The current device; its primary context is made current."""
+    from cuda.bindings import driver
+    from numba import cuda
+
+    cuda.current_context()
+    return int(_call("cuCtxGetDevice", driver.cuCtxGetDevice()))
+
+
+class Loaded:
+    """A kernel on one device."""
+
+    def __init__(self, text: str, shared: int, cluster: int, threads: int) -> None:
+        from cuda.bindings import driver
+
+        options = [driver.CUjit_option.CU_JIT_MAX_REGISTERS]
+        limit = min(255, 65536 // threads // 8 * 8)
+        self.module = _call(
+            "cuModuleLoadDataEx",
+            driver.cuModuleLoadDataEx(text.encode() + b"\0", 1, options, [limit]),
+        )
+        name = text[text.index(".entry") :].split("(")[0].split()[-1]
+        self.function = _call("cuModuleGetFunction", driver.cuModuleGetFunction(self.module, name.encode()))
+        self.cluster, self.threads, self.shared = cluster, threads, shared
+        attribute = driver.CUfunction_attribute
+        self._set(attribute.CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES, shared)
+        if cluster > 8:
+            self._set(attribute.CU_FUNC_ATTRIBUTE_NON_PORTABLE_CLUSTER_SIZE_ALLOWED, 1)
+        self.registers = self._get(attribute.CU_FUNC_ATTRIBUTE_NUM_REGS)
+        self.local_bytes = self._get(attribute.CU_FUNC_ATTRIBUTE_LOCAL_SIZE_BYTES)
+
+    def _set(self, name: Any, value: int) -> None:
+        from cuda.bindings import driver
+
+        _call(f"{name.name} = {value}", driver.cuFuncSetAttribute(self.function, name, value))
+
+    def _get(self, name: Any) -> int:
+        from cuda.bindings import driver
+
+        return int(_call(name.name, driver.cuFuncGetAttribute(name, self.function)))
+
+    def configuration(self, blocks: int, stream: int) -> Any:
+        """A launch configuration for blocks of this kernel."""
+        from cuda.bindings import driver
+
+        config = driver.CUlaunchConfig()
+        config.gridDimX, config.gridDimY, config.gridDimZ = blocks, 1, 1
+        config.blockDimX, config.blockDimY, config.blockDimZ = self.threads, 1, 1
+        config.sharedMemBytes, config.hStream = self.shared, stream
+        if self.cluster > 0:
+            value = driver.CUlaunchAttribute()
+            value.id = driver.CUlaunchAttributeID.CU_LAUNCH_ATTRIBUTE_CLUSTER_DIMENSION
+            value.value.clusterDim.x, value.value.clusterDim.y, value.value.clusterDim.z = self.cluster, 1, 1
+            config.attrs, config.numAttrs = [value], 1
+        return config
+
+    def resident_clusters(self) -> int:
+        """How many clusters run at the same time on an idle device."""
+        from cuda.bindings import driver
+
+        config = self.configuration(self.cluster, 0)
+        return int(_call("cuOccupancyMaxActiveClusters", driver.cuOccupancyMaxActiveClusters(self.function, config)))
+
+    def resident_blocks(self) -> int:
+        """How many blocks run at the same time on an idle device."""
+        from cuda.bindings import driver
+
+        each = _call(
+            "cuOccupancyMaxActiveBlocksPerMultiprocessor",
+            driver.cuOccupancyMaxActiveBlocksPerMultiprocessor(self.function, self.threads, self.shared),
+        )
+        count = driver.CUdevice_attribute.CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT
+        return int(each) * int(_call("cuDeviceGetAttribute", driver.cuDeviceGetAttribute(count, device_number())))
+
+    def start(self, blocks: int, stream: int, arguments: Arguments) -> None:
+        """Start the kernel; returns at once."""
+        from cuda.bindings import driver
+
+        config = self.configuration(blocks, stream)
+        _call("cuLaunchKernelEx", driver.cuLaunchKernelEx(config, self.function, arguments.address, 0))
+
+
+def set_word(address: int, value: int, stream: int) -> None:
+    """The int32 at a device address becomes value, in the order of the stream."""
+    from cuda.bindings import driver
+
+    _call("cuMemsetD32Async", driver.cuMemsetD32Async(address, value, 1, stream))
+
+
+class Arguments:
+    """The arguments of a launch, in memory as the driver wants them."""
+
+    def __init__(self, values: Sequence[int], types: Sequence[Any]) -> None:
+        self.cells = [kind(int(value)) for kind, value in zip(types, values, strict=True)]
+        self.pointers = (ctypes.c_void_p * len(self.cells))(*[ctypes.addressof(c) for c in self.cells])
+        self.address = ctypes.addressof(self.pointers)
+
+
+def loaded(key: tuple[Any, ...], build: Callable[[], tuple[Any, Any]], shared: int, cluster: int, threads: int) -> Loaded:
+    """The kernel of a key on the current device, compiled and loaded when first asked for."""
+    device = device_number()
+    with _LOCK:
+        found = _LOADED.get((key, device))
+        if found is None:
+            found = _LOADED[key, device] = Loaded(compiled(repr(key), build), shared, cluster, threads)
+        return found

@@ -1,0 +1,459 @@
+"""The machine operations of the fast GPU kernels, as inline PTX: tensor cores, clusters, shared-memory barriers, caches.
+
+Addresses are plain numbers: int64 for global memory, int32 for shared memory. Nothing here checks a bound.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from llvmlite import ir
+from numba.core import cgutils, types
+from numba.cuda.extending import intrinsic
+
+I32, I64, VOID = ir.IntType(32), ir.IntType(64), ir.VoidType()
+i32, i64, void = types.int32, types.int64, types.void
+
+
+def _asm(builder: Any, result: Any, text: str, constraints: str, arguments: Any, pure: bool = False) -> Any:
+    kinds = [a.type for a in arguments]
+    code = ir.InlineAsm(ir.FunctionType(result, kinds), text, constraints, side_effect=not pure)
+    return builder.call(code, list(arguments))
+
+
+def _statement(text: str, constraints: str) -> Callable:
+    """A code generator for an operation without a result."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        _asm(builder, VOID, text, constraints, arguments)
+        return context.get_dummy_value()
+
+    return generate
+
+
+def _value(text: str, constraints: str, result: Any = I32, pure: bool = False) -> Callable:
+    """A code generator for an operation with one result."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return _asm(builder, result, text, constraints, arguments, pure)
+
+    return generate
+
+
+def _words(text: str, constraints: str, count: int) -> Callable:
+    """A code generator for an operation with `count` int32 results."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        out = _asm(builder, ir.LiteralStructType([I32] * count), text, constraints, arguments)
+        return cgutils.pack_array(builder, [builder.extract_value(out, i) for i in range(count)])
+
+    return generate
+
+
+@intrinsic
+def shared_base(typing, array):
+    """The shared-memory address of an array in shared memory."""
+
+    def generate(context, builder, signature, arguments):
+        data = context.make_array(signature.args[0])(context, builder, arguments[0]).data
+        text = "{ .reg .u64 t; cvta.to.shared.u64 t, $1; cvt.u32.u64 $0, t; }"
+        return _asm(builder, I32, text, "=r,l", [builder.ptrtoint(data, I64)], pure=True)
+
+    return i32(array), generate
+
+
+@intrinsic
+def load_shared(typing, address):
+    """int32 at a shared address."""
+    return i32(i32), _value("ld.shared.u32 $0, [$1];", "=r,r,~{memory}")
+
+
+@intrinsic
+def load_shared2(typing, address):
+    """Two int32 at a shared address, 8-byte aligned."""
+    return types.UniTuple(i32, 2)(i32), _words("ld.shared.v2.u32 {$0,$1}, [$2];", "=r,=r,r,~{memory}", 2)
+
+
+def load_shared_words(count: int) -> Any:
+    """An operation: `count` int32 from shared memory, (address of the first, bytes from one to the next) -> a tuple."""
+
+    @intrinsic
+    def load(typing, address, step):
+        def generate(context, builder, signature, arguments):
+            first, step_ = arguments
+            words = []
+            for i in range(count):
+                where = builder.add(first, builder.mul(step_, ir.Constant(I32, i)))
+                words.append(_asm(builder, I32, "ld.shared.u32 $0, [$1];", "=r,r,~{memory}", [where]))
+            return cgutils.pack_array(builder, words)
+
+        return types.UniTuple(i32, count)(i32, i32), generate
+
+    return load
+
+
+def load_shared_longs(count: int) -> Any:
+    """An operation: `count` int64 from shared memory, (address of the first, bytes from one to the next) -> a tuple."""
+
+    @intrinsic
+    def load(typing, address, step):
+        def generate(context, builder, signature, arguments):
+            first, step_ = arguments
+            words = []
+            for i in range(count):
+                where = builder.add(first, builder.mul(step_, ir.Constant(I32, i)))
+                words.append(_asm(builder, I64, "ld.shared.u64 $0, [$1];", "=l,r,~{memory}", [where]))
+            return cgutils.pack_array(builder, words)
+
+        return types.UniTuple(i64, count)(i32, i32), generate
+
+    return load
+
+
+@intrinsic
+def load_shared_byte(typing, address):
+    """A signed byte at a shared address, as int32."""
+    return i32(i32), _value("ld.shared.s8 $0, [$1];", "=r,r,~{memory}")
+
+
+@intrinsic
+def load_shared_short(typing, address):
+    """A signed 16-bit number at a shared address, as int32."""
+    return i32(i32), _value("ld.shared.s16 $0, [$1];", "=r,r,~{memory}")
+
+
+@intrinsic
+def load_shared_long(typing, address):
+    """int64 at a shared address."""
+    return i64(i32), _value("ld.shared.u64 $0, [$1];", "=l,r,~{memory}", I64)
+
+
+@intrinsic
+def store_shared(typing, address, value):
+    """int32 to a shared address."""
+    return void(i32, i32), _statement("st.shared.u32 [$0], $1;", "r,r,~{memory}")
+
+
+@intrinsic
+def store_shared_byte(typing, address, value):
+    """The low byte of value to a shared address."""
+    return void(i32, i32), _statement("st.shared.u8 [$0], $1;", "r,r,~{memory}")
+
+
+@intrinsic
+def load_once(typing, address):
+    """int32 at a global address that nobody writes meanwhile."""
+    return i32(i64), _value("ld.global.nc.u32 $0, [$1];", "=r,l")
+
+
+@intrinsic
+def load_once2(typing, address):
+    """Two int32 at a global address, 8-byte aligned, that nobody writes meanwhile; past the first-level cache."""
+    text = "ld.global.nc.L1::no_allocate.v2.u32 {$0,$1}, [$2];"
+    return types.UniTuple(i32, 2)(i64), _words(text, "=r,=r,l", 2)
+
+
+@intrinsic
+def load_once4(typing, address):
+    """Four int32 at a global address, 16-byte aligned, that nobody writes meanwhile."""
+    return types.UniTuple(i32, 4)(i64), _words("ld.global.nc.v4.u32 {$0,$1,$2,$3}, [$4];", "=r,=r,=r,=r,l", 4)
+
+
+@intrinsic
+def load_once_byte(typing, address):
+    """A signed byte at a global address that nobody writes meanwhile, as int32."""
+    return i32(i64), _value("ld.global.nc.s8 $0, [$1];", "=r,l")
+
+
+@intrinsic
+def load_once_long(typing, address):
+    """int64 at a global address that nobody writes meanwhile."""
+    return i64(i64), _value("ld.global.nc.u64 $0, [$1];", "=l,l", I64)
+
+
+@intrinsic
+def load_far(typing, address):
+    """int32 at a global address, from the second-level cache."""
+    return i32(i64), _value("ld.global.cg.u32 $0, [$1];", "=r,l,~{memory}")
+
+
+@intrinsic
+def store_byte(typing, address, value):
+    """The low byte of value to a global address."""
+    return void(i64, i32), _statement("st.global.u8 [$0], $1;", "l,r,~{memory}")
+
+
+@intrinsic
+def store_word(typing, address, value):
+    """int32 to a global address."""
+    return void(i64, i32), _statement("st.global.u32 [$0], $1;", "l,r,~{memory}")
+
+
+@intrinsic
+def store_words4(typing, address, a, b, c, d):
+    """Four int32 to a global address, 16-byte aligned."""
+    return void(i64, i32, i32, i32, i32), _statement("st.global.v4.u32 [$0], {$1,$2,$3,$4};", "l,r,r,r,r,~{memory}")
+
+
+@intrinsic
+def store_words2(typing, address, a, b):
+    """Two int32 to a global address, 8-byte aligned."""
+    return void(i64, i32, i32), _statement("st.global.v2.u32 [$0], {$1,$2};", "l,r,r,~{memory}")
+
+
+@intrinsic
+def store_shared4(typing, address, a, b, c, d):
+    """Four int32 to a shared address, 16-byte aligned."""
+    return void(i32, i32, i32, i32, i32), _statement("st.shared.v4.u32 [$0], {$1,$2,$3,$4};", "r,r,r,r,r,~{memory}")
+
+
+@intrinsic
+def copy_async(typing, shared, address):
+    """Start copying 16 bytes from global to shared memory, past the first-level cache."""
+    return void(i32, i64), _statement("cp.async.cg.shared.global [$0], [$1], 16;", "r,l,~{memory}")
+
+
+@intrinsic
+def copy_commit(typing):
+    """Close a group of asynchronous copies."""
+    return void(), _statement("cp.async.commit_group;", "~{memory}")
+
+
+def copy_wait(pending: int) -> Any:
+    """An operation that waits until at most `pending` groups of this thread's copies are under way."""
+
+    @intrinsic
+    def wait(typing):
+        return void(), _statement(f"cp.async.wait_group {pending};", "~{memory}")
+
+    return wait
+
+
+@intrinsic
+def shuffle_xor(typing, value, mask):
+    """value of the lane whose number differs in the bits of mask."""
+    return i32(i32, i32), _value("shfl.sync.bfly.b32 $0, $1, $2, 0x1f, 0xffffffff;", "=r,r,r")
+
+
+@intrinsic
+def cluster_rank(typing):
+    """The number of this block in its cluster."""
+    return i32(), _value("mov.u32 $0, %cluster_ctarank;", "=r", pure=True)
+
+
+@intrinsic
+def cluster_barrier(typing):
+    """Wait for every thread of the cluster; their writes are seen."""
+    return void(), _statement("barrier.cluster.arrive.release; barrier.cluster.wait.acquire;", "~{memory}")
+
+
+@intrinsic
+def map_shared(typing, address, rank):
+    """The cluster-wide address of a shared address of another block of the cluster."""
+    return i32(i32, i32), _value("mapa.shared::cluster.u32 $0, $1, $2;", "=r,r,r", pure=True)
+
+
+@intrinsic
+def barrier_init(typing, address, count):
+    """Make the 8 bytes at a shared address a barrier of `count` arrivals, seen by the cluster."""
+    text = "mbarrier.init.shared::cta.b64 [$0], $1; fence.mbarrier_init.release.cluster;"
+    return void(i32, i32), _statement(text, "r,r,~{memory}")
+
+
+@intrinsic
+def barrier_expect(typing, address, count):
+    """Arrive, and expect `count` bytes in the barrier's present phase."""
+    text = "{ .reg .b64 t; mbarrier.arrive.expect_tx.shared::cta.b64 t, [$0], $1; }"
+    return void(i32, i32), _statement(text, "r,r,~{memory}")
+
+
+@intrinsic
+def barrier_done(typing, address, parity):
+    """Whether the phase of this parity is complete; waits a moment for it.  What was sent before is seen."""
+    text = (
+        "{ .reg .pred p; mbarrier.try_wait.parity.acquire.cluster.shared::cta.b64 p, [$1], $2; selp.u32 $0, 1, 0, p; }"
+    )
+    return i32(i32, i32), _value(text, "=r,r,r,~{memory}")
+
+
+@intrinsic
+def send4(typing, address, barrier, a, b, c, d):
+    """Sixteen bytes to shared memory of a block of the cluster; its barrier counts them when they are there."""
+    text = "st.async.weak.shared::cluster.mbarrier::complete_tx::bytes.v4.b32 [$0], {$2,$3,$4,$5}, [$1];"
+    return void(i32, i32, i32, i32, i32, i32), _statement(text, "r,r,r,r,r,r,~{memory}")
+
+
+@intrinsic
+def load_acquire(typing, address):
+    """int32 at a global address; what its writer wrote before is seen."""
+    return i32(i64), _value("ld.acquire.gpu.global.u32 $0, [$1];", "=r,l,~{memory}")
+
+
+@intrinsic
+def add_release(typing, address, value):
+    """Add to the int32 at a global address after all that this thread has seen written."""
+    return void(i64, i32), _statement("red.release.gpu.global.add.u32 [$0], $1;", "l,r,~{memory}")
+
+
+@intrinsic
+def minimum_far(typing, address, value):
+    """The int32 at a global address becomes its minimum with value."""
+    return void(i64, i32), _statement("red.relaxed.gpu.global.min.s32 [$0], $1;", "l,r,~{memory}")
+
+
+@intrinsic
+def maximum_far(typing, address, value):
+    """The int32 at a global address becomes its maximum with value."""
+    return void(i64, i32), _statement("red.relaxed.gpu.global.max.s32 [$0], $1;", "l,r,~{memory}")
+
+
+@intrinsic
+def now(typing):
+    """Nanoseconds of the device's clock."""
+    return i64(), _value("mov.u64 $0, %globaltimer;", "=l", I64)
+
+
+def load_fragments(count: int) -> Any:
+    """An operation that loads `count` weight fragments of 512 bytes from a global address into registers.
+
+    Each lane keeps 16 bytes of a fragment: (address of the warp's first fragment, lane) -> 4 * count int32.
+    """
+
+    @intrinsic
+    def load(typing, address, lane):
+        def generate(context, builder, signature, arguments):
+            first, lane_ = arguments
+            offset = builder.add(first, builder.mul(builder.zext(lane_, I64), ir.Constant(I64, 16)))
+            words = []
+            for f in range(count):
+                where = builder.add(offset, ir.Constant(I64, 512 * f))
+                four = ir.LiteralStructType([I32] * 4)
+                out = _asm(builder, four, "ld.global.nc.v4.u32 {$0,$1,$2,$3}, [$4];", "=r,=r,=r,=r,l", [where])
+                words += [builder.extract_value(out, i) for i in range(4)]
+            return cgutils.pack_array(builder, words)
+
+        return types.UniTuple(i32, 4 * count)(i64, i32), generate
+
+    return load
+
+
+_MMA = (
+    "mma.sync.aligned.m16n8k32.row.col.s32.{a}.{b}.s32 {{$0,$1,$2,$3}}, {{$4,$5,$6,$7}}, {{$8,$9}}, {{$10,$11,$12,$13}};",
+    "=r,=r,=r,=r,r,r,r,r,r,r,r,r,r,r",
+)
+
+
+def multiply_rows(chunks: int, tiles: int, held: int, stride: int, red_row: int, red_gate: int) -> Any:
+    """An operation: one warp's share of three gates of 16 units, times `tiles` * 8 rows of the state, into shared memory.
+
+    chunks    how many 64-wide pieces of the dot product this warp has; six fragments each: gate z, r, g, two of 32
+    held      how many of its fragments are in registers; the rest lie at `spill` in shared memory, 512 bytes each
+    stride    bytes between rows of the state
+    red_row   bytes between rows of the result, red_gate between gates
+    (weights, spill, state, out): weights a tuple of 4 * held int32; state the lane's shared address of row lane / 4,
+    byte 16 * (lane % 4); out the lane's shared address of unit lane / 4, row 2 * (lane % 4)
+    """
+
+    @intrinsic
+    def multiply(typing, weights, spill, state, out):
+        def generate(context, builder, signature, arguments):
+            held_words, spill_, state_, out_ = arguments
+            four = ir.LiteralStructType([I32] * 4)
+            zero = ir.Constant(I32, 0)
+            acc = [[[zero] * 4 for _ in range(3)] for _ in range(tiles)]
+            for p in range(chunks):
+                fragments = []
+                for f in range(6 * p, 6 * p + 6):
+                    if f < held:
+                        fragments.append([builder.extract_value(held_words, 4 * f + i) for i in range(4)])
+                    else:
+                        where = builder.add(spill_, ir.Constant(I32, 512 * (f - held)))
+                        got = _asm(builder, four, "ld.shared.v4.u32 {$0,$1,$2,$3}, [$4];", "=r,=r,=r,=r,r,~{memory}", [where])
+                        fragments.append([builder.extract_value(got, i) for i in range(4)])
+                for n in range(tiles):
+                    where = builder.add(state_, ir.Constant(I32, 8 * n * stride + 64 * p))
+                    got = _asm(builder, four, "ld.shared.v4.u32 {$0,$1,$2,$3}, [$4];", "=r,=r,=r,=r,r,~{memory}", [where])
+                    b = [builder.extract_value(got, i) for i in range(4)]
+                    for half in range(2):
+                        for gate in range(3):
+                            a = fragments[2 * gate + half]
+                            words = [*a, b[2 * half], b[2 * half + 1], *acc[n][gate]]
+                            got = _asm(builder, four, _MMA[0].format(a="s8", b="s8"), _MMA[1], words, pure=True)
+                            acc[n][gate] = [builder.extract_value(got, i) for i in range(4)]
+            for n in range(tiles):
+                for gate in range(3):
+                    for i in range(4):  # 0: unit g, row 2t; 1: unit g, row 2t + 1; 2, 3: unit g + 8
+                        offset = gate * red_gate + (8 * n + i % 2) * red_row + (i // 2) * 32
+                        where = builder.add(out_, ir.Constant(I32, offset))
+                        _asm(builder, VOID, "st.shared.u32 [$0], $1;", "r,r,~{memory}", [where, acc[n][gate][i]])
+            return context.get_dummy_value()
+
+        return void(weights, i32, i32, i32), generate
+
+    return multiply
+
+
+def multiply_tile(tiles: int, stride: int) -> Any:
+    """An operation: 32 columns times `tiles` * 8 rows, 64 terms more.
+
+    stride  bytes between rows in shared memory
+    (acc, weights, rows, flip) -> acc: acc a tuple of 8 * tiles int32; weights the lane's global address of four fragments of
+    512 bytes (two tiles of 16 columns, two halves each); rows the lane's shared address; flip is exclusive-ored into the rows
+    """
+
+    @intrinsic
+    def multiply(typing, acc, weights, rows, flip):
+        def generate(context, builder, signature, arguments):
+            acc_, weights_, rows_, flip_ = arguments
+            four = ir.LiteralStructType([I32] * 4)
+            sums = [builder.extract_value(acc_, i) for i in range(8 * tiles)]
+            fragments = []
+            for f in range(4):
+                where = builder.add(weights_, ir.Constant(I64, 512 * f))
+                got = _asm(builder, four, "ld.global.nc.v4.u32 {$0,$1,$2,$3}, [$4];", "=r,=r,=r,=r,l", [where])
+                fragments.append([builder.extract_value(got, i) for i in range(4)])
+            for n in range(tiles):
+                where = builder.add(rows_, ir.Constant(I32, 8 * n * stride))
+                got = _asm(builder, four, "ld.shared.v4.u32 {$0,$1,$2,$3}, [$4];", "=r,=r,=r,=r,r,~{memory}", [where])
+                b = [builder.xor(builder.extract_value(got, i), flip_) for i in range(4)]
+                for half in range(2):
+                    for column in range(2):
+                        at = 4 * (2 * n + column)
+                        words = [*fragments[2 * column + half], b[2 * half], b[2 * half + 1], *sums[at : at + 4]]
+                        got = _asm(builder, four, _MMA[0].format(a="s8", b="s8"), _MMA[1], words, pure=True)
+                        sums[at : at + 4] = [builder.extract_value(got, i) for i in range(4)]
+            return cgutils.pack_array(builder, sums)
+
+        return acc(acc, i64, i32, i32), generate
+
+    return multiply
+
+
+def store_tile(tiles: int) -> Any:
+    """An operation: the sums of multiply_tile into rows of int32 in global memory.
+
+    (acc, out, row, rows, column, columns): out the address of element (0, 0); row 2 * (lane % 4) of the first tile and column
+    lane / 4 of the first sixteen; nothing is stored outside rows and columns
+    """
+
+    @intrinsic
+    def store(typing, acc, out, row, rows, column, columns):
+        def generate(context, builder, signature, arguments):
+            acc_, out_, row_, rows_, column_, columns_ = arguments
+            text = "{ .reg .pred p; setp.ne.u32 p, $2, 0; @p st.global.u32 [$0], $1; }"
+            for n in range(tiles):
+                for c in range(2):
+                    for i in range(4):
+                        r = builder.add(row_, ir.Constant(I32, 8 * n + i % 2))
+                        k = builder.add(column_, ir.Constant(I32, 16 * c + i // 2 * 8))
+                        inside = builder.and_(builder.icmp_signed("<", r, rows_), builder.icmp_signed("<", k, columns_))
+                        at = builder.add(builder.mul(builder.sext(r, I64), builder.sext(columns_, I64)), builder.sext(k, I64))
+                        where = builder.add(out_, builder.mul(at, ir.Constant(I64, 4)))
+                        value = builder.extract_value(acc_, 4 * (2 * n + c) + i)
+                        _asm(builder, VOID, text, "l,r,r,~{memory}", [where, value, builder.zext(inside, I32)])
+            return context.get_dummy_value()
+
+        return void(acc, i64, i32, i32, i32, i32), generate
+
+    return store

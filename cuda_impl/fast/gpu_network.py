@@ -1,0 +1,287 @@
+"""Static sets of at most 8 bits and 1024 hidden units on a GPU: one input product, one launch for all steps.  [SPEC S]"""
+
+from __future__ import annotations
+
+import ctypes
+import threading
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+
+from cuda_impl import launch
+from cuda_impl.fast import gpu_driver as driver
+from cuda_impl.fast import gpu_input, gpu_pack
+from cuda_impl.fast.gpu_arrays import address, codes_on_device, empty, put, stream_of, torch_of
+from cuda_impl.fast.gpu_cluster import Kind, Shape, recurrence, shared_layout, signature
+from cuda_impl.fast.gpu_shape import CLUSTER_BLOCKS, shape_for
+from cuda_impl.fast.network import narrowest_dtype
+from cuda_impl.hidden import zoneout_factor
+from golden.spec.errors import ParameterError
+from golden.spec.params import MShiftParams, PotParams
+from golden.spec.trace import check_options
+
+INT, ADDRESS = ctypes.c_int32, ctypes.c_int64
+OVERLAPPED_WORK = 1 << 34  # multiplications of the input product from which it runs beside the recurrence
+TORCH_WORK = 1 << 30  # ... from which torch's product is faster than ours, its call included
+PIECE_ROWS = 1024  # rows of the input product that are worth a launch
+SHARE = 0.25  # of a product that cannot hide: what is multiplied before the recurrence starts
+# positions among the arguments of the recurrence
+WX, H0, OUT, MASK, ZONEOUT_K, READY = 4, 5, 6, 12, 13, 18
+_LAST_OVERLAP: dict[int, Any] = {}
+
+
+@lru_cache(maxsize=512)
+def recurrence_kernel(shape: Shape, kind: Kind, count: int, device: int) -> driver.Loaded:
+    """The compiled recurrence of a shape and a kind on a device."""
+    return driver.loaded(
+        ("recurrence", shape, kind, count),
+        lambda: (recurrence(shape, kind), signature(kind, count)),
+        shared_layout(shape, kind)["total"],
+        shape.blocks,
+        shape.threads,
+    )
+
+
+@lru_cache(maxsize=16)
+def input_kernel(aligned: bool, device: int) -> driver.Loaded:
+    """The compiled input product on a device."""
+    return driver.loaded(
+        ("input", aligned),
+        lambda: (gpu_input.input_kernel(aligned), gpu_input.input_signature()),
+        gpu_input.SHARED,
+        1,
+        gpu_input.THREADS,
+    )
+
+
+@dataclass(eq=False)
+class Plan:
+    """What a run of one size needs and the next one of that size uses again.
+
+    wx         int32 [T * N, 3 * width], the input product
+    arguments  of the recurrence; addresses of arrays are put in at every run
+    beside     whether the input product runs beside the recurrence
+    """
+
+    shape: Shape
+    kernel: driver.Loaded
+    blocks: int
+    wx: Any
+    arguments: driver.Arguments
+    beside: bool
+    ready: Any
+
+
+class ClusterNetwork:
+    """A static parameter set on the current device; see cuda_impl.fast.network.prepare."""
+
+    def __init__(self, params: MShiftParams | PotParams) -> None:
+        self.params = params
+        self.device = driver.device_number()
+        if isinstance(params, MShiftParams):
+            self.constants = gpu_pack.mshift_constants(params)
+            self.kind = Kind("mshift", self.constants.far_gates)
+            self.zero_point = params.zp_h
+            self.number: Any = INT
+        else:
+            width = gpu_pack.pot_width(params)
+            if width is None:
+                raise ParameterError("params", "a set whose intermediates need more than 62 bits", "a narrower one")
+            self.constants = gpu_pack.pot_constants(params, width)
+            self.kind = Kind("pot", self.constants.far_gates, width == 64, gpu_pack.is_even(params))
+            self.zero_point = params.operators["input.h"].zero_point
+            self.number = ADDRESS if width == 64 else INT
+        fmt = params.fmt_h
+        self.kind = replace(
+            self.kind,
+            unsigned=gpu_pack.offset(fmt) != 0,
+            packed=params.hidden_size % 16 == 0,
+            plain=self.constants.plain,
+            left=self.constants.left,
+        )
+        self.flip_x = -2139062144 if gpu_pack.offset(params.fmt_x) else 0
+        self.dtype_x, self.dtype_h = narrowest_dtype(params.fmt_x), narrowest_dtype(fmt)
+        self.failed, self.none = put(np.zeros(1, np.int32)), put(np.zeros(4, np.int32))
+        self._placed: dict[Any, dict[str, Any]] = {}
+        self._first: dict[int, Any] = {}
+        self._torch: dict[int, Any] = {}
+        self._plans: dict[Any, Plan] = {}
+        self._sides: dict[int, Any] = {}
+        self._lock = threading.RLock()
+
+    def forward(
+        self,
+        x: Any,
+        h0: Any = None,
+        *,
+        mask: Any = None,
+        zoneout: float = 0.0,
+        training: bool = False,
+        reverse: bool = False,
+        out: Any = None,
+        shape: Shape | None = None,
+    ) -> Any:
+        """h [T+1,N,H] on the device, in the narrowest type of the state; see cuda_impl.fast.network.
+
+        x      int8 or uint8 [T,N,C] on the device is read where it lies; anything else is checked and copied there
+        shape  how the work is cut up; chosen by the sizes when it is not given
+        """
+        torch = torch_of(x)
+        p = self.params
+        x = codes_on_device("x", x, (-1, -1, p.input_size), p.fmt_x, self.dtype_x)
+        steps, batch = int(x.shape[0]), int(x.shape[1])
+        hidden = p.hidden_size
+        if batch < 1:
+            raise ParameterError("x", f"an array of shape {list(x.shape)}", "at least one row")
+        stream = stream_of(torch, x)
+        if h0 is not None:
+            h0 = codes_on_device("h0", h0, (batch, hidden), p.fmt_h, self.dtype_h)
+        kind, factor, mask_on_device = self._options(mask, zoneout, training, (steps, batch, hidden))
+        if out is None:
+            out = empty(torch, (steps + 1, batch, hidden), self.dtype_h)
+        with self._lock:
+            plan = self._plan(torch, shape, kind, steps, batch, reverse, stream)
+            cells = plan.arguments.cells
+            cells[H0].value = address(h0 if h0 is not None else self._first_state(batch))
+            cells[OUT].value, cells[MASK].value, cells[ZONEOUT_K].value = address(out), address(mask_on_device), factor
+            if steps > 0 and plan.beside:
+                self._multiply_beside(torch, plan, x, reverse)
+            else:
+                if steps > 0:
+                    self._multiply(torch, plan, x, plan.wx, stream)
+                plan.kernel.start(plan.blocks, stream, plan.arguments)
+        return out
+
+    def check(self) -> None:
+        """Wait for the device, and raise DeviceError when a wait inside a kernel was given up."""
+        if int(self.failed.copy_to_host()[0]) != 0:
+            self.failed.copy_to_device(np.zeros(1, np.int32))
+            raise driver.DeviceError("a block waited in vain for the others, expected every block to run at the same time")
+
+    def _options(self, mask: Any, zoneout: float, training: bool, shape: tuple[int, int, int]) -> tuple[Kind, int, Any]:
+        """(kind, blend factor, mask on the device).  [SPEC Z]"""
+        if mask is None and not training and zoneout == 0.0:
+            return self.kind, 0, self.none
+        options = check_options(launch.host_array("mask", mask), zoneout, training, shape)
+        if options.mask is not None:
+            return replace(self.kind, zoneout=2), 0, put(options.mask.astype(np.int8))
+        if options.blend:
+            return replace(self.kind, zoneout=1), int(zoneout_factor(options.zoneout)), self.none
+        return self.kind, 0, self.none
+
+    def _plan(
+        self, torch: Any, shape: Shape | None, kind: Kind, steps: int, batch: int, reverse: bool, stream: int
+    ) -> Plan:
+        key = (shape, kind, steps, batch, reverse, stream, torch is None)
+        plan = self._plans.get(key)
+        if plan is None:
+            if len(self._plans) >= 8:  # each holds an input product
+                self._plans.clear()
+            plan = self._plans[key] = self._planned(torch, shape, kind, steps, batch, reverse)
+        return plan
+
+    def _planned(self, torch: Any, shape: Shape | None, kind: Kind, steps: int, batch: int, reverse: bool) -> Plan:
+        hidden, inputs = self.params.hidden_size, self.params.input_size
+        shape = shape or shape_for(hidden, batch, kind)
+        c, placed, fmt = self.constants, self._weights(shape), self.params.fmt_h
+        clusters = -(-batch // shape.rows)
+        work = steps * batch * inputs * 3 * hidden
+        beside = torch is not None and work >= OVERLAPPED_WORK and clusters * shape.blocks <= CLUSTER_BLOCKS
+        ready = empty(torch, (4,), np.int32) if beside else None
+        wx = empty(torch, (steps * batch, 3 * shape.width), np.int32)
+        values = [
+            steps, batch, hidden, int(reverse), address(wx), 0, 0, address(placed["R"]),
+            address(placed["wide"]), address(placed["narrow"]), address(placed["tables"]), address(placed["far"]),
+            0, 0, self.zero_point, fmt.qmin, fmt.qmax, address(self.failed),
+            address(ready) if beside else 0, chunk_steps(batch).bit_length() - 1, *c.numbers,
+        ]  # fmt: skip
+        types = [INT] * 4 + [ADDRESS] * 9 + [INT] * 4 + [ADDRESS, ADDRESS, INT] + [self.number] * len(c.numbers)
+        kernel = recurrence_kernel(shape, kind, len(c.numbers), self.device)
+        return Plan(shape, kernel, shape.blocks * clusters, wx, driver.Arguments(values, types), beside, ready)
+
+    def _weights(self, shape: Shape) -> dict[str, Any]:
+        """Weights and constants for a shape, on the device."""
+        key = (shape.blocks, shape.tiles, shape.splits, shape.chunks)
+        if key not in self._placed:
+            c, width = self.constants, shape.width
+            self._placed[key] = {
+                "R": put(gpu_pack.fragments(np.asarray(self.params.R), *key)),
+                "W": put(gpu_input.input_fragments(np.asarray(self.params.W), width)),
+                "wide": put(gpu_pack.padded_units(c.wide, width)),
+                "narrow": put(gpu_pack.padded_units(c.narrow, width).astype(np.int32)),
+                "tables": put(c.tables),
+                "far": put(c.far),
+            }
+        return self._placed[key]
+
+    def _torch_weights(self, torch: Any, width: int) -> Any:
+        """W as torch's product wants it: int8 [3 * width, C]."""
+        if width not in self._torch:
+            W = np.asarray(self.params.W)
+            length, hidden = W.shape[0], W.shape[1] // 3
+            full = np.zeros((3, width, length), np.int8)
+            full[:, :hidden] = W.T.reshape(3, hidden, length)
+            self._torch[width] = torch.from_numpy(full.reshape(3 * width, length)).cuda()
+        return self._torch[width]
+
+    def _multiply(self, torch: Any, plan: Plan, x: Any, wx: Any, stream: int) -> None:
+        """wx int32 [rows, 3 * width] = x [..., C] times W.  [SPEC L-1]"""
+        length, columns = self.params.input_size, 3 * plan.shape.width
+        rows = int(np.prod(x.shape[:-1]))
+        torch_takes = torch is not None and self.flip_x == 0 and rows > 16 and length % 16 == 0
+        if torch_takes and rows * length * columns >= TORCH_WORK:
+            torch._int_mm(x.view(rows, length), self._torch_weights(torch, plan.shape.width).t(), out=wx)
+            return
+        across = -(-columns // gpu_input.COLUMNS)
+        kernel = input_kernel(length % 16 == 0 and address(x) % 16 == 0, self.device)
+        weights = address(self._weights(plan.shape)["W"])
+        arguments = driver.Arguments(
+            [rows, length, columns, across, address(x), weights, address(wx), self.flip_x],
+            [INT, INT, INT, INT, ADDRESS, ADDRESS, ADDRESS, INT],
+        )
+        kernel.start(across * -(-rows // gpu_input.ROWS), stream, arguments)
+
+    def _multiply_beside(self, torch: Any, plan: Plan, x: Any, reverse: bool) -> None:
+        """Start the recurrence, and the input product piece by piece on a stream of its own, in the order it is needed."""
+        steps, batch, length = (int(n) for n in x.shape)
+        main = torch.cuda.current_stream()
+        side = self._sides.setdefault(main.cuda_stream, torch.cuda.Stream())
+        chunk = chunk_steps(batch)
+        capturing = torch.cuda.is_current_stream_capturing()
+        if not capturing and self.device in _LAST_OVERLAP:
+            main.wait_event(_LAST_OVERLAP[self.device])  # two at once could take each other's room
+        driver.set_word(address(plan.ready), 0, int(main.cuda_stream))
+        side.wait_stream(main)
+        begun = plan.blocks <= CLUSTER_BLOCKS // 2 + 8  # half the device multiplies as fast as the other half consumes
+        if begun:
+            plan.kernel.start(plan.blocks, int(main.cuda_stream), plan.arguments)
+        flat = x.view(steps * batch, length)
+        with torch.cuda.stream(side):
+            for piece, first in enumerate(range(0, steps, chunk)):
+                last = min(first + chunk, steps)
+                low, high = (steps - last, steps - first) if reverse else (first, last)
+                rows = slice(low * batch, high * batch)
+                self._multiply(torch, plan, flat[rows], plan.wx[rows], int(side.cuda_stream))
+                driver.set_word(address(plan.ready), piece + 1, int(side.cuda_stream))
+                if not begun and last >= SHARE * steps:
+                    main.wait_stream(side)
+                    plan.kernel.start(plan.blocks, int(main.cuda_stream), plan.arguments)
+                    begun = True
+        main.wait_stream(side)
+        if not capturing:
+            _LAST_OVERLAP[self.device] = main.record_event()
+
+    def _first_state(self, batch: int) -> Any:
+        """The missing initial state.  [SPEC GM-4, GP-9]"""
+        if batch not in self._first:
+            fmt = self.params.fmt_h
+            code = min(max(self.zero_point, fmt.qmin), fmt.qmax)
+            self._first[batch] = put(np.full((batch, self.params.hidden_size), code, self.dtype_h))
+        return self._first[batch]
+
+
+def chunk_steps(batch: int) -> int:
+    """Steps of a piece of the input product, a power of two."""
+    return 1 << max(0, (-(-PIECE_ROWS // batch) - 1).bit_length())

@@ -1,0 +1,209 @@
+"""Weights, constants and tables as the fast GPU kernels read them.  [SPEC L-1, G-M, G-P]"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from types import SimpleNamespace
+from typing import Any, cast
+
+import numpy as np
+
+from cuda_impl.elementwise import map_step
+from cuda_impl.fast.gpu_cells import MSHIFT_STEPS, POT_UNIT
+from cuda_impl.fast.pack import Packed
+from cuda_impl.fast.pack_pot import KEYS, biases, move_shifts, one_of, pot_reach, product_shifts
+from cuda_impl.rescale import align
+from golden.spec.formats import IntFormat
+from golden.spec.params import MShiftParams, PotParams
+from golden.spec.rounding import Rounding
+
+NARROW_REACH, WIDE_REACH = 2**30, 2**62
+
+
+def fragments(weights: np.ndarray, blocks: int, tiles: int, splits: int, chunks: int) -> np.ndarray:
+    """R [K, 3H], as int8 fragments of the tensor core's left operand: [blocks, warps, 6 * chunks, 32 lanes, 16 bytes].
+
+    A warp (split, tile) of block b holds 16 units from 16 * (b * tiles + tile); fragment 6p + 2 * gate + half the terms
+    64 * (split * chunks + p) + 16 * (lane % 4) + 8 * half ... + 7 of units lane / 4 and 8 + lane / 4.
+    """
+    length, hidden = weights.shape[0], weights.shape[1] // 3
+    width, padded = 16 * tiles * blocks, 64 * splits * chunks
+    full = np.zeros((3, width, padded), np.int8)
+    full[:, :hidden, :length] = weights.T.reshape(3, hidden, length)
+    # gate, block, tile, high unit, unit, split, chunk, quarter, half, fours, byte
+    cut = full.reshape(3, blocks, tiles, 2, 8, splits, chunks, 4, 2, 2, 4)
+    # block, split, tile, chunk, gate, half | unit, quarter | fours, high unit, byte
+    return np.ascontiguousarray(cut.transpose(1, 5, 2, 6, 0, 8, 4, 7, 9, 3, 10)).reshape(
+        blocks, splits * tiles, 6 * chunks, 32, 16
+    )
+
+
+def padded_units(rows: np.ndarray, width: int) -> np.ndarray:
+    """[n, H] as [n, width], the rest 0."""
+    out = np.zeros((rows.shape[0], width), np.int64)
+    out[:, : rows.shape[1]] = rows
+    return out
+
+
+def modulo_int32(values: np.ndarray) -> np.ndarray:
+    """int64 as int32 modulo 2^32."""
+    return (values & 0xFFFFFFFF).astype(np.uint32).view(np.int32)
+
+
+def offset(fmt: IntFormat) -> int:
+    """What is taken off a code so that it fits a signed byte: 128 for codes above 127."""
+    return 128 if fmt.qmax > 127 else 0
+
+
+def column_sums(weights: np.ndarray) -> np.ndarray:
+    """int64 [3, H]."""
+    return weights.astype(np.int64).sum(axis=0).reshape(3, -1)
+
+
+@dataclass(frozen=True, eq=False)
+class Constants:
+    """What a kernel reads beside weights and input.
+
+    wide, narrow  int64 and int32 [n, H]
+    numbers       int64, the scalars in the order of the cell
+    tables        int32 [3, 256] for gate inputs of at most 8 bits
+    far           int32 [3, 65536], for wider ones; one number where there is none
+    far_gates     for each gate whether its table is among the far ones
+    plain, left   as gpu_cluster.Kind has them
+    """
+
+    wide: np.ndarray
+    narrow: np.ndarray
+    numbers: np.ndarray
+    tables: np.ndarray
+    far: np.ndarray
+    far_gates: tuple[bool, bool, bool]
+    plain: bool
+    left: bool = True
+
+
+def gate_tables(formats: tuple[IntFormat, ...], tables: tuple[Any, ...]) -> tuple[np.ndarray, np.ndarray, tuple]:
+    """(tables, far, far_gates): every gate's output for every input, by the twin's own activation.  [SPEC A]"""
+    near, far_gates = np.zeros((3, 256), np.int32), tuple(fmt.bits > 8 for fmt in formats)
+    far = np.zeros((3, 65536) if any(far_gates) else (1, 1), np.int32)
+    for gate, (fmt, table) in enumerate(zip(formats, tables)):
+        q = np.arange(fmt.qmin, fmt.qmax + 1)
+        (far if far_gates[gate] else near)[gate, : len(q)] = map_step("activate", q, table=table, device="host")
+    return near, far, far_gates
+
+
+def mshift_constants(p: MShiftParams) -> Constants:
+    """Everything of a static set of datapath M.  [SPEC GM]"""
+    hidden = p.hidden_size
+
+    def aligned(values: np.ndarray, m: Any) -> np.ndarray:
+        return np.array([int(align(int(v), m.multiplier, m.shift)) for v in values], np.int64)
+
+    bx, br = np.asarray(p.bx).reshape(3, hidden), np.asarray(p.br).reshape(3, hidden)
+    from_x, from_h = -p.zp_x * column_sums(p.W), -p.zp_h * column_sums(p.R)
+    wide = np.stack(
+        [
+            from_x[0] + aligned(bx[0], p.m_bx) + aligned(br[0], p.m_br_z),
+            from_x[1] + aligned(bx[1], p.m_bx) + aligned(br[1], p.m_br_r),
+            from_x[2] + aligned(bx[2], p.m_bx),
+            from_h[2] + aligned(br[2], p.m_br_g),
+        ]
+    )
+    numbers = []
+    for name in MSHIFT_STEPS:
+        m = getattr(p, name)
+        numbers += [m.multiplier, half(m.shift), m.shift]
+    numbers += [p.zp_z, p.zp_r, p.zp_g, p.zp_h, p.fmt_pre.qmin, p.fmt_pre.qmax]
+    tables, far, far_gates = gate_tables((p.fmt_pre,) * 3, (p.table_z, p.table_r, p.table_g))
+    plain = mshift_is_plain(p, wide)
+    if plain:
+        wide, narrow = wide[:0], modulo_int32(np.concatenate([wide, from_h[:2]]))
+    else:
+        narrow = modulo_int32(from_h[:2])
+    return Constants(wide, narrow, np.array(numbers, np.int64), tables, far, far_gates, plain)
+
+
+def half(shift: int) -> int:
+    """2^(s - 1), 0 for s = 0."""
+    return (1 << shift) >> 1
+
+
+def mshift_is_plain(p: MShiftParams, added: np.ndarray) -> bool:
+    """Whether no intermediate of the set can leave int32, by the sums of its own weights.  [SPEC GM]
+
+    added  int64 [4, H]: what is added to Wx_z, Wx_r, Wx_g and Rh_g, the corrections for the zero points among it
+    """
+    limit = 2**31 - 1
+    raw_x, raw_h = (128 * int(np.abs(w.astype(np.int64)).sum(axis=0).max()) for w in (p.W, p.R))
+    state = int(np.abs(p.R.astype(np.int64)).sum(axis=0).max()) * max(abs(-128 - p.zp_h), abs(127 - p.zp_h))
+
+    def up(reach: int, m: Any) -> int:
+        return (reach * m.multiplier + half(m.shift)) >> m.shift
+
+    most = [int(np.abs(row).max()) for row in added]
+    reached = [state, raw_h + most[3]]
+    gates = []
+    for gate, m in enumerate((p.m_Rh_z, p.m_Rh_r)):
+        gates.append(raw_x + most[gate] + up(state, m))
+        reached.append(up(state, m))
+    c = up(127 * (raw_h + most[3]), p.m_rRh)
+    gates.append(raw_x + most[2] + c)
+    n = up(127 * 128, p.m_gh)
+    S = 127 * max(abs(-128 - p.zp_h), abs(127 - p.zp_h)) + n
+    reached += [c, n, S, up(S, p.m_one) + abs(p.zp_h), *gates]
+    for a, m, zero in zip(gates, (p.m_z, p.m_r, p.m_g), (p.zp_z, p.zp_r, p.zp_g)):
+        reached.append(up(a, m) + abs(zero))
+    return max(reached) < limit
+
+
+def pot_width(p: PotParams) -> int | None:
+    """32 or 64, the bits that every intermediate of the set fits for certain; None when it is neither."""
+    W, R = (SimpleNamespace(magnitude=int(np.abs(w.astype(np.int64)).sum(axis=0).max())) for w in (p.W, p.R))
+    reach = pot_reach(p, cast(Packed, W), cast(Packed, R))
+    return 32 if reach < NARROW_REACH else 64 if reach < WIDE_REACH else None
+
+
+def pot_constants(p: PotParams, bits: int) -> Constants:
+    """Everything of a set of datapath P, for arithmetic of 32 or 64 bits.  [SPEC GP]"""
+    ops, hidden = p.operators, p.hidden_size
+    zero = {key: ops[key].zero_point for key in KEYS}
+    most, least = bits - 1, 1 - bits
+
+    def clip(shifts: Any) -> np.ndarray:
+        return np.clip(np.asarray(shifts, np.int64), least, most)
+
+    rows = {}
+    for name, data, weights in (("Wx", "input.x", p.W), ("Rh", "input.h", p.R)):
+        more = (offset(ops[data].fmt) - ops[data].zero_point) * column_sums(weights)
+        for gate, k in enumerate("zrg"):
+            rows[f"{name}_{k}"] = more[gate]
+    for name, shifts in zip(("Wx", "Rh"), product_shifts(p)):
+        for gate, k in enumerate("zrg"):
+            rows[f"s_{name}_{k}"] = clip(shifts.reshape(3, hidden)[gate])
+    rows["z"], rows["r"], rows["A"], rows["g"] = biases(p)
+    rows["A"] = rows["A"] - zero["op.Rh_add_br"]
+    units = np.stack([rows[name] for name in POT_UNIT])
+    moves = [int(v) for v in clip(move_shifts(p))]  # Wx_z, Rh_z, Wx_r, Rh_r, Rh_A, P, Wx_g, P_g, O, N, O_h, N_h
+    numbers = []
+    for i in (0, 2, 6, 1, 3, 4, 5, 7, 8, 9, 10, 11):
+        s = moves[i]
+        numbers += [max(-s, 0), half(max(s, 0)), max(s, 0), int(s > 0)]
+    for key, centred in (
+        ("matmul.Wx", 1), ("matmul.Rh", 1), ("gate.z_pre", 0), ("gate.r_pre", 0), ("gate.g_pre", 0),
+        ("op.Rh_add_br", 1), ("op.rRh", 1), ("op.old_contrib", 1), ("op.new_contrib", 1), ("input.h", 1),
+    ):  # fmt: skip
+        fmt, less = ops[key].fmt, centred * zero[key]
+        numbers += [fmt.qmin - less, fmt.qmax - less]
+    numbers += [zero["gate.z_out"], zero["gate.r_out"], zero["gate.g_out"], one_of(p), zero["input.h"]]
+    formats = tuple(ops[f"gate.{k}_pre"].fmt for k in "zrg")
+    tables, far, far_gates = gate_tables(formats, (p.act_z, p.act_r, p.act_g))
+    none = np.zeros((0, hidden), np.int64)
+    wide, narrow = (units, none) if bits == 64 else (none, modulo_int32(units))
+    shifts = units[6:12]
+    plain = int(shifts.min()) >= 1 and int(shifts.max()) <= bits - 2
+    return Constants(wide, narrow, np.array(numbers, np.int64), tables, far, far_gates, plain, min(moves) < 0)
+
+
+def is_even(p: PotParams) -> bool:
+    """Whether RS is R-3."""
+    return p.rounding is Rounding.TIES_EVEN
