@@ -65,7 +65,8 @@ def run_layers(
     )
     last: list[torch.Tensor] = []
     for i, layer in enumerate(layers):
-        outputs = []
+        outputs: list[torch.Tensor] = []
+        shared: torch.Tensor | None = None  # codes of x, for the other direction too where it has the same scale
         for d, w in zip(layer, weights[i]):
             h0 = None if hx is None else hx[len(last)]
             flipped = rows is not None and d.reverse
@@ -74,15 +75,16 @@ def run_layers(
             if needs_grad:
                 y = QuantizedDirection.apply(value, h0, *w, used)[1:]
             else:
-                codes = outputs[0][1] if outputs and not flipped and d.x == layer[0].x else used.x.quantize(value)
+                codes = shared if shared is not None and not flipped and d.x == layer[0].x else used.x.quantize(value)
+                shared = codes
                 y = used.h.dequantize(used.run(codes, None if h0 is None else used.h.quantize(h0))[1:])
             if rows is None:
                 last.append(y[0] if d.reverse else y[-1])
             else:
                 last.append(rows.last(y))
                 y = rows.flip(y) if flipped else y
-            outputs.append((y, None if needs_grad else codes))
-        x = outputs[0][0] if len(outputs) == 1 else torch.cat([y for y, _ in outputs], dim=-1)
+            outputs.append(y)
+        x = outputs[0] if len(outputs) == 1 else torch.cat(outputs, dim=-1)
         if dropout > 0 and i + 1 < len(layers):
             x = F.dropout(x, dropout, training=True)
     return x, torch.stack(last)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import threading
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -31,7 +30,6 @@ class Direction:
     network: Network
     device: torch.device
     reverse: bool
-    lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
     @cached_property
     def x(self) -> Point:
@@ -53,12 +51,20 @@ class Direction:
         """The same network for rows that were put in its order before."""
         return replace(self, reverse=False) if self.reverse else self
 
+    @cached_property
+    def by_twin(self) -> bool:
+        """Whether the set is one that no fast kernel of the GPU takes."""
+        from cuda_impl.fast.gpu_twin import TwinNetwork
+
+        return isinstance(self.network, TwinNetwork)
+
     def run(self, x: torch.Tensor, h0: torch.Tensor | None) -> torch.Tensor:
         """Codes h [T+1,N,H] of codes x [T,N,C] and h0 [N,H], in time order.  [SPEC S]"""
         out = torch.empty((x.shape[0] + 1, x.shape[1], self.params.hidden_size), dtype=self.kept_in, device=self.device)
         if self.device.type == "cuda":
-            with self.lock:  # the kernels of one run follow each other on the stream, whatever other threads start
-                self.network.forward(x, h0, reverse=self.reverse, out=out)
+            if self.by_twin:  # its programs run on the default stream
+                torch.cuda.default_stream(self.device).wait_stream(torch.cuda.current_stream(self.device))
+            self.network.forward(x, h0, reverse=self.reverse, out=out)
         else:
             self.network.forward(x.numpy(), None if h0 is None else h0.numpy(), reverse=self.reverse, out=out.numpy())
         return out if out.dtype != torch.uint16 else out.to(torch.int32)

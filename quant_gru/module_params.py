@@ -82,7 +82,8 @@ def rebuild(template: Template, gru: FloatGru) -> Static:
     old = template.params
     if isinstance(old, MShiftParams):
         return _rebuild_mshift(old, gru)
-    operators, codes = dict(old.operators), {}
+    operators = dict(old.operators)
+    codes: dict[str, Any] = {}
     for key in WEIGHTS:
         values, op = getattr(gru, key), old.operators[f"weight.{key}"]
         exponents = moved_exponents(np.asarray(op.exponent), template.amax[key], channel_amax(values), op.fmt.qmax)
@@ -96,7 +97,7 @@ def _rebuild_mshift(old: MShiftParams, gru: FloatGru) -> MShiftParams:
     s_w, _ = symmetric(*extremes(gru.W, tensor="W"), INT8, tensor="W")
     s_r, _ = symmetric(*extremes(gru.R, tensor="R"), INT8, tensor="R")
     s_b = scale_product(s_w, old.s_x, "s_Wx")
-    shifts = {"shift": old.m_z.shift, "shift_bias": old.m_bx.shift}
+    shifts: dict[str, Any] = {"shift": old.m_z.shift, "shift_bias": old.m_bx.shift}
     gates = old.s_z, old.s_r_gate, old.s_g
     m: dict[str, Any] = dict(derive_mshifts(s_w, s_r, old.s_x, old.s_h, s_b, s_b, *gates, **shifts))
     return replace(
