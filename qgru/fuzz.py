@@ -25,6 +25,9 @@ class _Group(click.Group):
             args = ["run", *args]
         return super().parse_args(ctx, args)
 
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        return super().get_command(ctx, cmd_name) or self.commands["run"]
+
 
 @click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]}, subcommand_metavar="[run] [OUT] ...")
 def command() -> None:
@@ -79,9 +82,10 @@ def run(
         try:
             with counted(limits, as_json) as said:
                 elapsed = hunt(ledger, journal, farm, limits, said)
+            figures = {"problems": ledger.problems - before, "seconds": elapsed, "workers": farm.count()}
         finally:
+            farm.close()
             close()
-        figures = {"problems": ledger.problems - before, "seconds": elapsed, "workers": farm.count()}
         found = write(out, [ledger])
         return show(out, [ledger], found, as_json, figures)
 

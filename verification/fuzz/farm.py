@@ -48,12 +48,14 @@ class Farm:
     end      shuts one down without waiting
     count    gives how many workers there are now; one job more is kept waiting. 0 runs the jobs in this process
     broken   exceptions that mean that a worker was lost, not that the job failed
+    close    lets go of what the farm itself opened, when it is no longer needed
     """
 
     open: Callable[[], Executor]
     end: Callable[[Any], None]
     count: Callable[[], int]
     broken: tuple[type[BaseException], ...] = (BrokenProcessPool,)
+    close: Callable[[], None] = lambda: None
 
     def run(self, take: Callable[[], Job | None]) -> Iterator[tuple[Job, Any]]:
         """(job, result) as they come.
@@ -166,7 +168,8 @@ def dask_farm(address: str, client: Any = None) -> Farm:
     """
     import distributed
 
-    if client is None:
+    own = client is None
+    if own:
         try:
             client = distributed.Client(address, timeout=10, set_as_default=False)
         except (OSError, ValueError, TypeError) as error:
@@ -175,6 +178,8 @@ def dask_farm(address: str, client: Any = None) -> Farm:
     try:
         client.wait_for_workers(1, timeout=WORKER_SECONDS)
     except TimeoutError:
+        if own:
+            client.close()
         raise FarmError(f"--scheduler {address} has no worker, expected one within {WORKER_SECONDS} seconds") from None
 
     def count() -> int:
@@ -183,4 +188,5 @@ def dask_farm(address: str, client: Any = None) -> Farm:
     def open() -> Executor:
         return client.get_executor(pure=False, retries=RETRIES)
 
-    return Farm(open, lambda pool: pool.shutdown(wait=False), count, (distributed.KilledWorker,))
+    done = client.close if own else (lambda: None)
+    return Farm(open, lambda pool: pool.shutdown(wait=False), count, (distributed.KilledWorker,), done)
