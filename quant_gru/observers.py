@@ -87,10 +87,11 @@ class Observers:
         both = {name: self.histograms[name].merge(other.histograms[name]) for name in OPERATOR_FIELDS}
         return Observers(self.method, self.percentile, self.ema, both)
 
-    def using(self, method: str, percentile: float | None = None) -> Observers:
-        """The same statistics under another method."""
+    def using(self, method: str, percentile: float | None = None, *, ema: bool | None = None) -> Observers:
+        """The same statistics under another method; None leaves a setting as it is."""
         percentile = self.percentile if percentile is None else percentile
-        return Observers(method, percentile, self.ema, dict(self.histograms), dict(self.moving))
+        ema = self.ema if ema is None else ema
+        return Observers(method, percentile, ema, dict(self.histograms), dict(self.moving))
 
     @property
     def empty(self) -> bool:
@@ -115,7 +116,7 @@ class Observers:
         """
         seen = self._seen(operator)
         if self.method == "minmax":
-            low, high = self.moving[operator] if self.ema and operator in self.moving else (seen.low, seen.high)
+            low, high = self.moving.get(operator, (seen.low, seen.high)) if self.ema else (seen.low, seen.high)
             return minmax_choice(float(low), float(high), fmt, is_symmetric)
         if self.method == "percentile":
             return minmax_choice(*seen.percentile(self.percentile), fmt, is_symmetric)
