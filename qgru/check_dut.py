@@ -13,7 +13,7 @@ from qgru.progress import progress
 from qgru.run import EXACT, MISMATCH, print_json, refusal
 from qgru.show import grouped, print_table
 
-SHOWN = 10  # reports
+SHOWN_RUNS, SHOWN_OTHERS = 4, 6  # reports; those of runs are diagnosed, which may take some seconds each
 
 
 def check_dut(
@@ -63,11 +63,22 @@ def check_dut(
             f"{len(passed)} cases equal, {len(failed)} failed, {len(skipped)} not run"
         )
     where = "" if vectors is None else f" {shlex.quote(str(vectors))}"
-    for outcome in failed[:SHOWN]:
+    shown = _shown(failed)
+    for outcome in shown:
         click.echo(outcome.report(name, f"qgru check --dut {shlex.quote(spec)}{where} --case {outcome.case.id}"), err=True)
-    if len(failed) > SHOWN:
-        click.echo(f"and {len(failed) - SHOWN} more cases that failed", err=True)
+    if len(failed) > len(shown):
+        click.echo(f"and {len(failed) - len(shown)} more cases that failed", err=True)
     return EXACT if equal else MISMATCH
+
+
+def _shown(failed: list[Any]) -> list[Any]:
+    """The failures that are reported, in order: the first steps, and the first runs, whatever failed before them."""
+    runs = [o for o in failed if o.case.kind == "sequence"]
+    others = [o for o in failed if o.case.kind != "sequence"]
+    few = SHOWN_RUNS + SHOWN_OTHERS
+    kept = runs[: max(SHOWN_RUNS, few - len(others))][:few] + others[: max(SHOWN_OTHERS, few - len(runs))][:few]
+    chosen = {id(o) for o in kept}
+    return [o for o in failed if id(o) in chosen]
 
 
 def _opened(vectors: Path) -> Any:

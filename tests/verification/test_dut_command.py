@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+from types import SimpleNamespace
 
 import pytest
 
+from qgru.check_dut import _shown
 from qgru.cli import main
 from tests.verification.dut_cases import DEVICES, requantize, run_case
 from vectors.writer import write_set
@@ -71,3 +73,19 @@ def test_nothing_that_runs_is_refused(folder, capsys):
 def test_the_built_in_set(capsys):
     assert main(["check", "--dut", f"py:{DEVICES}:Golden", "--case", "sequence-pot-mask"]) == 0
     assert "1 cases equal, 0 failed, 0 not run" in capsys.readouterr().out
+
+
+def test_steps_and_runs_are_both_reported_whatever_failed_first():
+    def failed(kinds):
+        return [SimpleNamespace(case=SimpleNamespace(kind=kind)) for kind in kinds]
+
+    def shown(kinds):
+        found = failed(kinds)
+        kept = [found.index(o) for o in _shown(found)]
+        assert kept == sorted(kept)
+        return "".join(found[i].case.kind[:2] for i in kept)
+
+    assert shown(["step"] * 30 + ["sequence"] * 30) == "st" * 6 + "se" * 4
+    assert shown(["step"] * 30 + ["sequence"]) == "st" * 9 + "se"
+    assert shown(["sequence"] * 30) == "se" * 10
+    assert shown(["sequence", "chain", "step"]) == "sechst"
