@@ -44,10 +44,16 @@ def calibrated(datapath: str, device: str, c: int = 24, h: int = 40, **options: 
     return gru.to(device), x.to(device)
 
 
-def drawn_problems(device: str, count: int) -> dict[str, Any]:
-    """Drawn modules of every option, width and datapath; codes are exact when the reals are equal."""
-    numbers, wrong = 0, []
+def drawn_problems(device: str, count: int, budget: float = float("inf")) -> dict[str, Any]:
+    """Drawn modules of every option, width and datapath; codes are exact when the reals are equal.
+
+    budget  seconds after which no further problem is begun: kernels of a new kind are compiled first
+    """
+    numbers, done, wrong, start = 0, 0, [], time.perf_counter()
     for seed in range(10_000, 10_000 + count):
+        if time.perf_counter() - start > budget:
+            break
+        done += 1
         p = drawn(seed, largest=9 if seed % 4 else 70)
         wanted = expected(p)
         p.module.to(device)
@@ -57,7 +63,7 @@ def drawn_problems(device: str, count: int) -> dict[str, Any]:
             numbers += sum(v.size for v in got)
             if not same(got, wanted):
                 wrong.append(f"{seed} {mode.__name__}")
-    return {"problems": count, "numbers": numbers, "wrong": wrong, "ok": not wrong}
+    return {"problems": done, "numbers": numbers, "wrong": wrong, "ok": not wrong}
 
 
 def larger_codes(device: str) -> dict[str, Any]:
@@ -234,8 +240,9 @@ def overhead(device: str, repeats: int) -> dict[str, Any]:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--device", choices=("cuda", "cpu"), default="cuda")
-    parser.add_argument("--problems", type=int, default=60)
+    parser.add_argument("--problems", type=int, default=200)
     parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--budget", type=float, default=80.0, help="seconds for drawn problems")
     args = parser.parse_args()
     name = torch.cuda.get_device_name() if args.device == "cuda" else platform.processor() or "cpu"
     result: dict[str, Any] = {"device": name, "torch": torch.__version__, "numpy": np.__version__}
@@ -247,7 +254,7 @@ def main() -> int:
         "float_mode": lambda: float_mode(args.device),
         "threads": lambda: threads(args.device, False),
         "threads_own_streams": lambda: threads(args.device, True),
-        "drawn": lambda: drawn_problems(args.device, args.problems),
+        "drawn": lambda: drawn_problems(args.device, args.problems, args.budget),
     }
     for part, run in parts.items():
         start = time.perf_counter()
@@ -256,6 +263,7 @@ def main() -> int:
         except Exception as error:
             result[part] = {"ok": False, "error": "".join(traceback.format_exception(error)[-3:])}
         result[part]["seconds"] = round(time.perf_counter() - start, 1)
+        print(part, json.dumps(result[part]), file=sys.stderr, flush=True)
     result["ok"] = all(result[part]["ok"] for part in parts)
     print(json.dumps(result, indent=1))
     return 0 if result["ok"] else 1

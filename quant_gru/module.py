@@ -200,7 +200,7 @@ class QuantGRU(nn.GRU):
 
     def quant_params(self) -> list[list[Static]]:
         """The parameter sets of golden.spec.params, layer by layer, direction by direction, of the weights of the moment."""
-        return [[d.params for d in layer] for layer in self._directions(torch.device("cpu"))]
+        return self._quantization.params(self._float_grus())
 
     def stack(self) -> Stack:
         """The network without torch: float weights and, once there is a calibration, parameter sets."""

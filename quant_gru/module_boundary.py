@@ -40,17 +40,21 @@ class Point:
         """What codes are kept in: the narrowest type that torch computes with."""
         return DTYPES[narrowest_dtype(self.fmt).name]
 
+    def _number(self, value: float) -> torch.Tensor:
+        with torch.inference_mode(False):  # it is kept, and used in other modes too
+            return torch.full((1,), value, dtype=torch.float32, device=self.device)
+
     @cached_property
     def _scale(self) -> torch.Tensor:
-        return torch.full((1,), self.scale, dtype=torch.float32, device=self.device)
+        return self._number(self.scale)
 
     @cached_property
     def _inverse(self) -> torch.Tensor:
-        return torch.full((1,), float(np.float32(1) / np.float32(self.scale)), dtype=torch.float32, device=self.device)
+        return self._number(float(np.float32(1) / np.float32(self.scale)))
 
     @cached_property
     def _zero(self) -> torch.Tensor:
-        return torch.full((1,), self.zero_point, dtype=torch.float32, device=self.device)
+        return self._number(self.zero_point)
 
     @cached_property
     def _host(self) -> tuple[Any, tuple[np.float32, ...]]:

@@ -22,7 +22,7 @@ from quant_gru.config import BitwidthConfig
 from quant_gru.float_gru import FloatGru
 from quant_gru.module_calibration import observe_layers
 from quant_gru.module_network import Direction, make_direction
-from quant_gru.module_params import Template, make_template, override, rebuild
+from quant_gru.module_params import Static, Template, make_template, override, rebuild
 from quant_gru.observers import PERCENTILE, Observers, checked_method
 
 Grus = Sequence[Sequence[FloatGru]]
@@ -150,6 +150,11 @@ class Quantization:
                 raise RuntimeError("QuantGRU is not calibrated, call calibrate(data) or load_quant_params(path) first")
             return self.templates
 
+    def params(self, grus: Grus) -> list[list[Static]]:
+        """The parameter sets of these weights."""
+        templates = self.ready(lambda: grus)
+        return [[rebuild(t, g) for t, g in zip(layer, nets)] for layer, nets in zip(templates, grus)]
+
     def directions(self, weights: Sequence[torch.Tensor], device: torch.device, grus: Any) -> list[list[Direction]]:
         """The prepared network of the weights and settings of the moment; prepared once for each of their versions.
 
@@ -163,11 +168,7 @@ class Quantization:
             entry = self.prepared.get(device)
             if entry is not None and entry[0] == (self.epoch, versions):
                 return entry[1]
-            templates = self.ready(grus)
-            made = [
-                [make_direction(rebuild(t, g), device, bool(j)) for j, (t, g) in enumerate(zip(layer, nets))]
-                for layer, nets in zip(templates, grus())
-            ]
+            made = [[make_direction(p, device, bool(j)) for j, p in enumerate(layer)] for layer in self.params(grus())]
             if None not in (version for _, version in versions):
                 self.prepared[device] = ((self.epoch, versions), made)
             return made
