@@ -145,6 +145,13 @@ def test_qdq_runs_at_every_level_and_every_length(datapath, bits):
             assert (y_codes == wanted).all()
 
 
+@pytest.mark.parametrize("make", [pot_params, mshift_params])
+def test_qdq_of_8_bits_needs_no_opset_21(make):
+    s, x = stack(1, 2, build=make), reals(6, 2, 3)
+    old, new = (session(build(s, "qdq", opset=opset)).run(None, {"x": x}) for opset in (17, 21))
+    assert all((a == b).all() for a, b in zip(old, new, strict=True))
+
+
 def test_qdq_of_one_step_by_hand():
     """The first step from zero with the pairs written in NumPy float32: scales, zero points and order are those of the set."""
     s = stack(1, 1, build=lambda g, r: pot_params(g, r, 16))

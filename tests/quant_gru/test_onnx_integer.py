@@ -73,6 +73,15 @@ def test_every_optimization_level_and_the_least_opset(kind, level):
         assert equal(s, session(model, level).run(None, {"x": x}), x, None)
 
 
+@pytest.mark.parametrize("kind", ["pot16-quadratic", "pot5-even", "mshift16-reciprocal"])
+def test_another_runtime_gives_the_same_codes(kind):
+    from onnx.reference import ReferenceEvaluator
+
+    s, x, h0 = stack(2, 1, build=BUILDS[kind]), reals(4, 3, 3), reals(2, 3, 4)  # that runtime reads a Scan forward only
+    model = build(s, "integer", initial_state=True)
+    assert equal(s, ReferenceEvaluator(model).run(None, {"x": x, "h0": h0}), x, h0)
+
+
 @pytest.mark.parametrize("kind", ["pot8", "mshift8", "mshift16-reciprocal"])
 def test_the_float_boundary_at_ties_infinities_and_nan(kind):
     s = stack(1, 1, build=BUILDS[kind])
