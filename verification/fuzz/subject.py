@@ -95,8 +95,14 @@ def examine(subject: Subject, problem: Problem) -> Verdict:
     Nothing is raised for what a subject does wrong; a device is started once for each process and thread.
     Raises   DeviceError for a device that cannot be used at all
     """
+    device = None if subject.spec == TWIN else _device(subject)
+    if device is not None:
+        sizes = {**dict(zip("TNC", problem.x.shape)), "H": problem.params.hidden_size}
+        reason = device.capabilities.missing("sequence", problem.params.datapath, frozenset(), sizes)
+        if reason is not None:
+            return Verdict(NOT_RUN, reason)
     expected, refusal = _attempt(problem, judge_forward if subject.judge else golden_forward)
-    if subject.spec == TWIN:
+    if device is None:
         return _on_twin(problem, expected, refusal)
     if expected is None:
         return Verdict(REFUSED, refusal)
@@ -104,7 +110,7 @@ def examine(subject: Subject, problem: Problem) -> Verdict:
         "fuzz", problem.params, problem.x, problem.h0, problem.mask, problem.zoneout, problem.training, problem.reverse,
         expected, "fuzz", flags={},
     )  # fmt: skip
-    found = check_case(_device(subject), case)
+    found = check_case(device, case)
     comparison = found.comparison if isinstance(found.comparison, Comparison) else None
     arrays = dict(found.answer.arrays) if found.answer is not None and comparison is not None else {}
     if OUTPUT in arrays:
