@@ -226,6 +226,8 @@ class QuantGRU(nn.GRU):
         self._update_flat_weights()
         if isinstance(input, PackedSequence):
             return self._packed(input, hx)
+        if 0 in input.shape[:-1]:  # no rows, or no steps, which it refuses
+            return super().forward(input, hx)
         batched = input.dim() == 3
         x, hx = self._batch(input, hx)
         output, h_n = self._run(x, hx, None)
@@ -256,6 +258,8 @@ class QuantGRU(nn.GRU):
         """Write an ONNX file with its test data: "float", "qdq" or "integer"; options as in quant_gru.onnx.export."""
         from quant_gru.onnx import export
 
+        if format in ("qdq", "integer"):
+            self.quant_params()  # without a calibration it says what to call
         return export(self.stack(), path, format, **options)
 
     def _batch(self, x: torch.Tensor, hx: torch.Tensor | None) -> tuple[torch.Tensor, torch.Tensor | None]:
@@ -285,8 +289,6 @@ class QuantGRU(nn.GRU):
         return PackedSequence(output, batch_sizes, order, back), self.permute_hidden(h_n, back)
 
     def _run(self, x: torch.Tensor, hx: torch.Tensor | None, rows: Rows | None) -> tuple[torch.Tensor, torch.Tensor]:
-        if x.shape[0] == 0:
-            raise RuntimeError("Expected sequence length to be larger than 0 in RNN")
         layers, kind = self._directions(x.device), self.weight_ih_l0.dtype
         with _without_autocast(x.device.type):
             x, hx = x.to(torch.float32), None if hx is None else hx.to(torch.float32)

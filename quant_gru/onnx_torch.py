@@ -33,18 +33,20 @@ def forward_for_export(module: Any, x: torch.Tensor, hx: torch.Tensor | None = N
     x, hx    as torch.nn.GRU takes them, batched or not
     Returns  (output, h_n); of "float" torch.nn.GRU's, of "integer" the integer network's, and the integer network's values too
              where "qdq" is called outside the exporter
-    Raises   ParameterError for a PackedSequence, or a network that the format cannot express
+    Raises   ParameterError for a PackedSequence, another dtype than float32, or a network that the format cannot express;
+             RuntimeError without a calibration
     """
     if isinstance(x, PackedSequence):
         raise ParameterError("input", "a PackedSequence", "a tensor in export mode")
     if module.export_format == "float":
         return nn.GRU.forward(module, x, hx)
+    if x.dtype != torch.float32:
+        raise ParameterError("input", f"a tensor of {x.dtype}", "float32 in export mode")
+    module.quant_params()  # without a calibration it says what to call
+    stack, batch_dim = module.stack(), 0 if module.batch_first else 1
     if x.dim() == 3:
-        return export_stack(module.stack(), module.export_format, x, hx)
-    batch_dim = 0 if module.batch_first else 1
-    y, h_n = export_stack(
-        module.stack(), module.export_format, x.unsqueeze(batch_dim), None if hx is None else hx.unsqueeze(1)
-    )
+        return export_stack(stack, module.export_format, x, hx)
+    y, h_n = export_stack(stack, module.export_format, x.unsqueeze(batch_dim), None if hx is None else hx.unsqueeze(1))
     return y.squeeze(batch_dim), h_n.squeeze(1)
 
 

@@ -134,6 +134,41 @@ def test_export_mode_outside_the_exporter():
     assert torch.equal(one[0], wanted[0][:, 0]) and torch.equal(one[1], wanted[1][:, 0])
     with pytest.raises(ParameterError, match="input is a PackedSequence, expected a tensor in export mode"):
         gru(torch.nn.utils.rnn.pack_padded_sequence(x, [6, 4]))
+    with pytest.raises(ParameterError, match="input is a tensor of torch.float64, expected float32 in export mode"):
+        gru(x.double())
+
+
+def test_without_a_calibration_it_says_what_to_call(tmp_path):
+    gru = QuantGRU(3, 5).eval()
+    sentence = r"QuantGRU is not calibrated, call calibrate\(data\)"
+    for format in ("qdq", "integer"):
+        with pytest.raises(RuntimeError, match=sentence):
+            gru.export_onnx(tmp_path / "gru.onnx", format=format)
+        gru.export_mode, gru.export_format = True, format
+        with pytest.raises(RuntimeError, match=sentence):
+            gru(torch.randn(2, 2, 3))
+        gru.export_mode = False
+    assert list(tmp_path.iterdir()) == []
+    assert gru.export_onnx(tmp_path / "gru.onnx", format="float").path.is_file()
+
+
+def test_without_a_batch(tmp_path):
+    gru = quantized(bidirectional=True)
+    gru.export_mode, gru.export_format = True, "integer"
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        torch.onnx.export(
+            gru, (torch.randn(50, 3),), tmp_path / "gru.onnx", dynamo=False, input_names=["x"], output_names=["y", "h_n"],
+            dynamic_axes={"x": {0: "T"}, "y": {0: "T"}},
+        )  # fmt: skip
+    gru.export_mode = False
+    run = session(tmp_path / "gru.onnx")
+    for steps in (1, 7, 100):
+        x = torch.randn(steps, 3)
+        with torch.no_grad():
+            wanted = gru(x)
+        for a, b in zip(run.run(None, {"x": x.numpy()}), wanted, strict=True):
+            assert a.shape == b.shape and (a == b.numpy()).all()
 
 
 def test_16_bit_qdq_asks_for_opset_21(tmp_path):
