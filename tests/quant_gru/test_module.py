@@ -137,6 +137,12 @@ def test_unbatched_input():
     assert torch.equal(output, wanted[:, 0]) and torch.equal(h_n, last[:, 0])
 
 
+def test_a_batch_without_rows():
+    gru, x = calibrated(bidirectional=True, batch_first=True)
+    output, h_n = gru(torch.zeros(0, 3, 5))
+    assert output.shape == (0, 3, 14) and h_n.shape == (2, 0, 7)
+
+
 def test_several_threads_at_once():
     gru, x = calibrated(num_layers=2, bidirectional=True)
     inputs = [torch.randn(n + 1, 3, 5) for n in range(8)]

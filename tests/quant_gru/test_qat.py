@@ -7,6 +7,8 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
+from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence  # noqa: E402
+
 from benchmarks.quantgru_qat import run as train_on_digits  # noqa: E402
 from quant_gru import QuantGRU  # noqa: E402
 from quant_gru.float_gru import from_pytorch  # noqa: E402
@@ -107,6 +109,23 @@ def test_in_parts_inside_autocast_and_with_frozen_weights(datapath, monkeypatch)
     gru.weight_hh_l1.grad = None
     (gru(x)[0] * weight).sum().backward()
     assert gru.weight_hh_l1.grad is None
+
+
+@pytest.mark.parametrize("datapath", ["pot", "mshift"])
+def test_rows_of_different_lengths_train_as_they_would_alone(datapath):
+    gru, x = calibrated(datapath, 8, num_layers=2, bidirectional=True)
+    lengths = [2, 5, 1, 5, 3, 4]
+    weight, packed = torch.randn(5, 6, 8), pack_padded_sequence(x, torch.tensor(lengths), enforce_sorted=False)
+    output, h_n = gru(packed)
+    output, _ = pad_packed_sequence(output)
+    ((output * weight).sum() + h_n.square().sum()).backward()
+    together = [p.grad.clone() for p in gru.parameters()]
+    gru.zero_grad()
+    for n, steps in enumerate(lengths):
+        output, h_n = gru(x[:steps, n : n + 1])
+        ((output * weight[:steps, n : n + 1]).sum() + h_n.square().sum()).backward()
+    for got, p in zip(together, gru.parameters()):
+        assert torch.allclose(got, p.grad, rtol=1e-3, atol=1e-4 * float(p.grad.abs().max()))
 
 
 def test_at_sixteen_bits_the_gradient_is_nearly_the_float_one():
