@@ -3,7 +3,8 @@
     python benchmarks/accuracy.py > docs/accuracy.md
     python benchmarks/accuracy.py --search
 
-The first computes every row anew and takes the mixed widths from examples/g2p; the second searches them and writes them there.
+The first computes every row anew and takes the mixed widths from quant_gru/data/g2p; the second searches them and writes them
+there.
 """
 
 from __future__ import annotations
@@ -30,16 +31,26 @@ from qgru.progress import progress  # noqa: E402
 from quant_gru.accuracy import agreement, halves, sqnr_db  # noqa: E402
 from quant_gru.build import dynamic_params, mshift_params, pot_params  # noqa: E402
 from quant_gru.calibrate_choice import Calibration, Choice, minmax_exponents  # noqa: E402
-from quant_gru.config import BitwidthConfig, load_config, to_plain  # noqa: E402
+from quant_gru.config import BitwidthConfig, to_plain  # noqa: E402
 from quant_gru.files import atomic_text  # noqa: E402
 from quant_gru.float_gru import FloatGru  # noqa: E402
 from quant_gru.g2p import G2p, decoder_batches, encoder_batches, load_g2p  # noqa: E402
-from quant_gru.g2p_widths import NETWORKS, Measured, fast_network, keys_of, kibibytes, search_widths, split, uniform  # noqa: E402
+from quant_gru.g2p_widths import (  # noqa: E402
+    FOLDER,
+    NETWORKS,
+    Measured,
+    fast_network,
+    keys_of,
+    kibibytes,
+    mixed_configs,
+    search_widths,
+    split,
+    uniform,
+)
 from quant_gru.mixed_widths import Assignment, best  # noqa: E402
 from quant_gru.observers import Observers  # noqa: E402
 from quant_gru.transcribe import Calibrated, Network, calibrate_g2p, encode_words, float_network, integer_network, transcribe  # noqa: E402
 
-FOLDER = ROOT / "examples" / "g2p"
 WANTED = 0.995
 METHODS = ("minmax", "histogram", "percentile")
 WIDTHS = (4, 6, 8, 10, 12, 16)
@@ -185,7 +196,7 @@ def mixed_line(assignment: Assignment) -> str:
 
 
 def search_and_write() -> None:
-    """Search the mixed widths on the calibration half, and write them to examples/g2p."""
+    """Search the mixed widths on the calibration half, and write them to quant_gru/data/g2p."""
     side = half(False)
     measured = Measured(model(), side.seen, side.calibration)
     with progress("search", 2200) as advance:
@@ -213,9 +224,8 @@ def assignment_of(encoder: Any, decoder: Any) -> Assignment:
 
 
 def chosen_widths() -> Assignment:
-    """The mixed widths of examples/g2p."""
-    pairs = [load_config(FOLDER / f"{name}_widths.json").operators for name in NETWORKS]
-    return assignment_of(*([operators[op][0] for op in OPERATORS] for operators in pairs))
+    """The mixed widths of quant_gru/data/g2p."""
+    return assignment_of(*([config.operators[op][0] for op in OPERATORS] for config in mixed_configs()))
 
 
 HEAD = """# Accuracy
@@ -305,7 +315,7 @@ def even(bits: int) -> Assignment:
 def widths_table() -> str:
     """The chosen widths by operator."""
     values, chosen = keys_of(model()), chosen_widths()
-    text = "\nThe chosen widths, in `examples/g2p/encoder_widths.json` and `decoder_widths.json`:\n\n"
+    text = "\nThe chosen widths, in `quant_gru/data/g2p/encoder_widths.json` and `decoder_widths.json`:\n\n"
     text += "| operator | values | encoder | decoder |\n|---|---|---|---|\n"
     for op in OPERATORS:
         text += f"| `{op}` | {values['encoder ' + op]} | {chosen['encoder ' + op]} | {chosen['decoder ' + op]} |\n"
@@ -315,7 +325,7 @@ def widths_table() -> str:
 def main() -> None:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--search", action="store_true", help="search the mixed widths and write examples/g2p")
+    parser.add_argument("--search", action="store_true", help="search the mixed widths and write quant_gru/data/g2p")
     if parser.parse_args().search:
         search_and_write()
     else:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache, lru_cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,14 +17,22 @@ from quant_gru.accuracy import agreement
 from quant_gru.boundary import dequantize_state, quantize_input, quantize_state
 from quant_gru.build import pot_params
 from quant_gru.calibrate_choice import Calibration, Choice
+from quant_gru.config import BitwidthConfig, load_config
 from quant_gru.float_gru import FloatGru
 from quant_gru.g2p import G2p, decoder_batches
 from quant_gru.mixed_widths import Assignment, Candidate, search, stored_bits, values_of
 from quant_gru.transcribe import Calibrated, Network, encode_words, float_network, transcribe
 
 NETWORKS = ("encoder", "decoder")
+FOLDER = Path(__file__).with_name("data") / "g2p"
 BUDGETS = tuple(2.0 ** (-k / 2) for k in range(8))
 Widths = tuple[int, ...]  # of one network, in the order of OPERATORS
+
+
+def mixed_configs() -> tuple[BitwidthConfig, BitwidthConfig]:
+    """The mixed widths of encoder and decoder that the search found; the files are in FOLDER."""
+    encoder, decoder = (load_config(FOLDER / f"{name}_widths.json") for name in NETWORKS)
+    return encoder, decoder
 
 
 def keys_of(model: G2p) -> dict[str, int]:

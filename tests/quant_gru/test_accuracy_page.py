@@ -8,14 +8,14 @@ import pytest
 from benchmarks import accuracy
 from golden.spec.layout import OPERATORS
 from golden.spec.params import MShiftParams
-from quant_gru.g2p_widths import fast_network, keys_of
+from quant_gru.g2p_widths import FOLDER, fast_network, keys_of
 from quant_gru.mixed_widths import best, descend, search, stored_bits, trade, values_of, widest
 from quant_gru.transcribe import encode_words, integer_network, transcribe
 from tests.meta.house import ROOT
 
 real = pytest.mark.skipif(find_spec("g2p_en") is None, reason='g2p-en is not installed: pip install "qgru[examples]"')
 PAGE = (ROOT / "docs" / "accuracy.md").read_text(encoding="utf-8")
-RECORD = json.loads((ROOT / "examples" / "g2p" / "mixed_widths.json").read_text(encoding="utf-8"))
+RECORD = json.loads((FOLDER / "mixed_widths.json").read_text(encoding="utf-8"))
 AGAIN = [("pot", "8", "minmax"), ("pot", "8", "histogram"), ("pot", "16", "histogram"), ("mshift", "8, gates 8", "histogram")]
 
 
