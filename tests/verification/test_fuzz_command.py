@@ -16,6 +16,8 @@ from vectors.reader import open_set
 from verification.fuzz.findings import FLAG
 from verification.fuzz.journal import FILE, read_journal
 from verification.fuzz.ledger import ledgers
+from verification.fuzz.shard import shrink_one
+from verification.fuzz.subject import Subject, close
 from verification.problem import Problem
 
 ROOT = Path(__file__).parents[2]
@@ -174,3 +176,13 @@ def test_help(capsys):
     assert main(["fuzz", "--help"]) == 0
     text = capsys.readouterr().out
     assert all(name in text for name in ("run", "merge", "replay"))
+
+
+def test_a_device_that_hangs_is_a_finding_and_is_shrunk_a_little(tmp_path, capsys):
+    out, subject = tmp_path / "out", Subject(spec("hangs"), timeout=0.5)
+    assert fuzz(out, "--dut", subject.spec, "--examples", 1, "--timeout", 0.5, "--workers", 0, "--shrink", 0, "--json") == 1
+    (found,) = json.loads(capsys.readouterr().out)["findings"]
+    assert found["cause"] == "hang" and found["sizes"]["N"] == KILLER_ROWS
+    shrunk = shrink_one("fuzz1-0-all-8", subject, 0, 3)
+    assert shrunk["tried"] == 3 and shrunk["outcome"] == "hang" and shrunk["sizes"]["T"] == 1
+    close()

@@ -19,7 +19,7 @@ from verification.fuzz.hunt import Limits, hunt
 from verification.fuzz.journal import FILE, Journal, header, read_journal
 from verification.fuzz.ledger import Ledger, ledgers
 from verification.fuzz.rate import measure
-from verification.fuzz.subject import Subject
+from verification.fuzz.subject import Subject, close
 
 ROOT = Path(__file__).parents[2]
 COUNT = 60
@@ -133,3 +133,16 @@ def test_the_rate_is_measured():
     found = measure(examples=30, workers=0)
     assert (found["problems"], found["failures"], found["campaign"]) == (30, 0, "fuzz1-0-all-8")
     assert found["compared"] > 1000 and found["rate"] > 0
+
+
+@pytest.mark.parametrize("kept", [1, 2, -2, -1])
+def test_wherever_the_journal_ends_the_rest_is_done_and_the_same_is_found(alone, tmp_path, kept):
+    whole = list(alone.entries())
+    with Journal(tmp_path) as journal:
+        for entry in whole[:kept]:
+            journal.add(entry)
+        (ledger,) = ledgers(journal.entries).values()
+        hunt(ledger, journal, local_farm(0), Limits(COUNT, None, 1))
+    (again,) = ledgers(read_journal(tmp_path)).values()
+    assert results(again)[0] == [(0, COUNT)] and results(again)[2:] == results(alone)[2:]
+    close()

@@ -18,7 +18,8 @@ from verification.problem import Problem
 
 LONGEST_SECONDS = 10.0
 """When a shard hands back what it has; the rest of its range is another shard."""
-SLOW_BUDGET = 24  # problems tried where each takes a second, or a timeout
+SLOW_BUDGET = 24  # problems tried where each takes a second
+HANG_SECONDS = 240.0  # for the problems tried where each takes a timeout
 
 
 def run_shard(name: str, subject: Subject, start: int, stop: int) -> dict[str, Any]:
@@ -89,7 +90,9 @@ def shrink_one(name: str, subject: Subject, index: int, budget: int = BUDGET) ->
 
     tried = 0
     if first.failed:
-        most = min(budget, SLOW_BUDGET) if first.outcome == "hang" else budget
+        most = budget
+        if first.outcome == "hang":
+            most = min(budget, SLOW_BUDGET, max(2, int(HANG_SECONDS // subject.timeout)))
         problem, tried = shrink(problem, fails, same, most, most if named or inside(first) else SLOW_BUDGET)
     last = examine(subject, problem)
     left = explanations(problem, last, named)
