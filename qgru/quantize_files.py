@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -23,13 +24,14 @@ FORMAT, VERSION = "qgru parameters", 1
 MAX_BYTES = 2**30
 PARAMETERS, MODULE_PARAMETERS, REPORT = "parameters.json", "quant_params.json", "report.json"
 NAMES = ("forward", "reverse")
+_NUMBERS = re.compile(r'\[\s+([^\[\]{}"]*?)\s+\]')
 
 
 def write_json(path: Path, value: Any) -> None:
     """Readable JSON with sorted keys; arrays of numbers on one line each."""
+    text = json.dumps(value, indent=1, sort_keys=True, allow_nan=False)
     with atomic_file(path) as file:
-        json.dump(value, file, indent=1, sort_keys=True, allow_nan=False)
-        file.write("\n")
+        file.write(_NUMBERS.sub(lambda match: f"[{' '.join(match[1].split())}]", text) + "\n")
 
 
 def pack_parameters(stack: Stack) -> dict[str, Any]:

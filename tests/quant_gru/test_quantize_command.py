@@ -243,6 +243,8 @@ def test_parameters_read_back_the_same(tmp_path, build):
     s = stack(2, 2, build=build)
     write_json(tmp_path / "parameters.json", pack_parameters(s))
     again = read_parameters(tmp_path / "parameters.json")
+    lines = (tmp_path / "parameters.json").read_text().splitlines()
+    assert len(lines) < 2000 and sum(line.startswith('     "data": [') and line.endswith("]") for line in lines) >= 4 * 4
     for layer, same in zip(s.layers, again.layers, strict=True):
         assert all(same_params(a.params, b.params) and a.reverse == b.reverse for a, b in zip(layer, same, strict=True))
 
