@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from cuda_impl.fast.gpu_intrinsics import load_far, load_shared
+from cuda_impl.fast.gpu_intrinsics import load_far, load_shared, multiply_add, shift_down
 
 int32 = np.int32
 int64 = np.int64
@@ -65,11 +65,11 @@ def shifted_up(plain: bool) -> Any:
     if plain:
 
         def shifted(v, multiplier, half, shift):
-            return int32((int64(v) * int64(multiplier) + int64(half)) >> shift)
+            return shift_down(multiply_add(v, multiplier, int64(half)), shift)
     else:
 
         def shifted(v, multiplier, half, shift):
-            q = (int64(v) * int64(multiplier) + int64(half)) >> shift
+            q = multiply_add(v, multiplier, int64(half)) >> shift
             if q < INT32_FIRST:
                 q = int64(INT32_FIRST)
             if q > INT32_LAST:

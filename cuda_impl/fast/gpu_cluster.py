@@ -33,6 +33,7 @@ class Shape:
     passes   how often, to cover the cluster's rows
     held     fragments of weights a warp keeps in registers, at most 6 * chunks
     extra    warps that only finish units
+    valid    rows of the batch in a cluster, at most `rows`; the rest of the tiles of 8 stays empty
     """
 
     blocks: int
@@ -43,6 +44,7 @@ class Shape:
     passes: int
     held: int
     extra: int = 0
+    valid: int = 8
 
     @property
     def units(self) -> int:
@@ -62,7 +64,7 @@ class Shape:
 
     @property
     def rows(self) -> int:
-        """Rows of the batch in a cluster."""
+        """Rows that a cluster has room for."""
         return self.pass_rows * self.passes
 
     @property
@@ -92,6 +94,11 @@ class Shape:
     @property
     def red_bytes(self) -> int:
         return self.splits * 3 * self.pass_rows * self.red_row
+
+    @property
+    def wx_copies(self) -> int:
+        """Buffers of input products: what a fetch overwrites was read two passes ago, one where a pass ends together."""
+        return 3 if self.passes == 1 else 2
 
     @property
     def wx_bytes(self) -> int:
@@ -150,7 +157,7 @@ def shared_layout(shape: Shape, kind: Kind) -> dict[str, int]:
         ("narrow", kind.narrow_units * shape.units * 4),
         ("state", 2 * shape.rows * shape.stride),
         ("red", shape.red_bytes),
-        ("wx", 2 * shape.wx_bytes),
+        ("wx", shape.wx_copies * shape.wx_bytes),
         ("spill", shape.spill_bytes),
     ):
         out[name] = at
@@ -230,17 +237,18 @@ def recurrence(shape: Shape, kind: Kind) -> Any:
         lay[n] for n in ("tables", "wide", "narrow", "state", "red", "wx", "spill")
     )
     N_WIDE, N_NARROW = kind.wide_units, kind.narrow_units
-    HALF_STATE, SENT = RB * STRIDE, RB * WIDTH
+    HALF_STATE = RB * STRIDE
     LANES = 16 // EACH  # how many threads finish 16 units
+    COPIES, VALID = s.wx_copies, s.valid
     WX_GATE = 4 * CR * U  # bytes of a gate's part of Wx
-    LOG_U, LOG_WORDS = U.bit_length() - 1, (U // 4).bit_length() - 1
+    LOG_U = U.bit_length() - 1
     OFF = 128 if kind.unsigned else 0
     FLIP = -2139062144 if kind.unsigned else 0  # 0x80808080
     PACKED, ZONEOUT = kind.packed, kind.zoneout
     WIDE_STEP, NARROW_STEP = int32(8 * U), int32(4 * U)
     RESIDENT = not (N_WIDE or (HELD > 30 and kind.datapath == "pot"))
     wide_of, narrow_of = gpu.load_shared_longs(max(1, N_WIDE)), gpu.load_shared_words(max(1, N_NARROW))
-    load = gpu.load_fragments(HELD)
+    load, fetch = gpu.load_fragments(HELD), gpu.fetch_products(CR, U, NT, WIDTH)
     multiply = gpu.multiply_rows(CHUNKS, s.groups, HELD, STRIDE, RED_ROW, RED_GATE)
     wait_one, wait_all = gpu.copy_wait(1), gpu.copy_wait(0)
     finish, zoned, arrived = finisher(kind), zoneout_step(kind.zoneout), piece_wait()
@@ -254,7 +262,7 @@ def recurrence(shape: Shape, kind: Kind) -> Any:
         lane, warp = int32(tid & 31), int32(tid >> 5)
         tile, split = int32(warp % TILES), int32(warp // TILES)  # of a warp that multiplies
         rank = gpu.cluster_rank()
-        row0 = int32(int32(cuda.blockIdx.x) // CL) * RB
+        row0 = int32(int32(int32(cuda.blockIdx.x) // CL) * VALID)
         unit0 = int32(rank * U)
         # constants, tables and the first state
         for i in range(tid, 768, NT):
@@ -269,7 +277,7 @@ def recurrence(shape: Shape, kind: Kind) -> Any:
         for i in range(tid, 2 * HALF_STATE // 4, NT):
             gpu.store_shared(int32(base + STATE + 4 * i), int32(0))
         cuda.syncthreads()
-        for i in range(tid, RB * H, NT):
+        for i in range(tid, VALID * H, NT):
             r, u = i // H, i % H
             if row0 + r < N:
                 code = gpu.load_once_byte(h0 + int64(row0 + r) * H + u)
@@ -282,11 +290,12 @@ def recurrence(shape: Shape, kind: Kind) -> Any:
         for f in range(SPILL if ALL_MULTIPLY or warp < WARPS else 0):
             a, b, c, d = gpu.load_once4(fragments + (first + HELD + f) * 512 + 16 * lane)
             gpu.store_shared4(int32(base + SPILLED + (warp * SPILL + f) * 512 + 16 * lane), a, b, c, d)
+        sent = int32(int32(min(int32(N - row0), int32(VALID))) * int32(WIDTH))
         if tid == 0:
             gpu.barrier_init(base, int32(1))
             gpu.barrier_init(int32(base + 8), int32(1))
-            gpu.barrier_expect(base, int32(SENT))
-            gpu.barrier_expect(int32(base + 8), int32(SENT))
+            gpu.barrier_expect(base, int32(sent))
+            gpu.barrier_expect(int32(base + 8), int32(sent))
         cuda.syncthreads()
         gpu.cluster_barrier()
         mine = int32(int32(tid * EACH) & (U - 1))  # this thread's units in every slot
@@ -299,40 +308,34 @@ def recurrence(shape: Shape, kind: Kind) -> Any:
         spill = int32(base + SPILLED + warp * SPILL * 512 + 16 * lane)
         state_lane = int32((lane >> 2) * STRIDE + split * CHUNKS * 64 + (lane & 3) * 16)
         red_lane = int32(split * RED_SPLIT + 2 * (lane & 3) * RED_ROW + (tile * 16 + (lane >> 2)) * 4)
+        here = int32(min(int32(N - row0), int32(VALID)))  # rows of this cluster that exist
         stride_t = int64(N) * int64(3 * WIDTH * 4)  # bytes of Wx per time step
-        wx_rank = wx + int64(unit0) * int64(4)
+        mine_wx = wx + int64(unit0) * int64(4) + int64(row0) * int64(3 * WIDTH * 4)
+        stride_out = int64(N) * int64(H)
+        mine_out = out + int64(row0) * int64(H) + int64(unit0) + int64(u16)
         good = True
+        last = int32(T - 1)
         # the input products of the first pass
         if T > 0:
             if ready != 0:
                 good = arrived(ready, int32(0))
-            t = T - 1 if reverse != 0 else 0
-            for gate in range(3):
-                for i in range(tid, CR * U // 4, NT):
-                    row, u = int32(row0 + (i >> LOG_WORDS)), int32(i & (U // 4 - 1))
-                    if row < N:
-                        where = wx_rank + int64(t) * stride_t + int64(int32(row * 3 + gate)) * int64(WIDTH * 4)
-                        gpu.copy_async(int32(base + WX + gate * WX_GATE + 16 * i), where + 16 * u)
+            fetch(tid, int32(base + WX), mine_wx + int64(last if reverse != 0 else int32(0)) * stride_t, int32(0), here)
         gpu.copy_commit()
         turn = int32(0)  # which buffer of Wx
-        for step in range(T):
-            now, then = int32(step & 1), int32((step + 1) & 1)
-            t = T - 1 - step if reverse != 0 else step
-            after_t = t - 1 if reverse != 0 else t + 1
+        for index in range(T):
+            step = int32(index)
+            now, then = int32(step & 1), int32(int32(step + 1) & 1)
+            t = int32(last - step) if reverse != 0 else step
             for part in range(P):
-                after = int32(turn ^ 1)
-                if part + 1 < P or step + 1 < T:
-                    at_t = int64(t) if part + 1 < P else int64(after_t)
-                    first_row = int32(row0 + (part + 1) * CR) if part + 1 < P else int32(row0)
-                    if ready != 0 and part + 1 == P and (step + 1) & ((1 << log_chunk) - 1) == 0:
-                        good = good and arrived(ready, int32((step + 1) >> log_chunk))
-                    target = int32(base + WX + after * WX_BYTES)
-                    for gate in range(3):
-                        for i in range(tid, CR * U // 4, NT):
-                            row, u = int32(first_row + (i >> LOG_WORDS)), int32(i & (U // 4 - 1))
-                            if row < N:
-                                where = wx_rank + at_t * stride_t + int64(int32(row * 3 + gate)) * int64(WIDTH * 4)
-                                gpu.copy_async(int32(target + gate * WX_GATE + 16 * i), where + 16 * u)
+                after = int32(turn + 1) if turn < COPIES - 1 else int32(0)
+                target = int32(base + WX + int32(after * int32(WX_BYTES)))
+                if part + 1 < P:
+                    fetch(tid, target, mine_wx + int64(t) * stride_t, int32((part + 1) * CR), here)
+                elif step < last:
+                    if ready != 0 and int32(int32(step + 1) & int32(int32(1 << log_chunk) - 1)) == 0:
+                        good = good and arrived(ready, int32(int32(step + 1) >> log_chunk))
+                    next_t = int32(t - 1) if reverse != 0 else int32(t + 1)
+                    fetch(tid, target, mine_wx + int64(next_t) * stride_t, int32(0), here)
                 gpu.copy_commit()
                 if SOLO:
                     if part == 0 and step > 0:
@@ -347,7 +350,7 @@ def recurrence(shape: Shape, kind: Kind) -> Any:
                             good = False
                             break
                     if tid == 0:
-                        gpu.barrier_expect(bar, int32(SENT))
+                        gpu.barrier_expect(bar, int32(sent))
                 state = int32(base + STATE + now * HALF_STATE + part * CR * STRIDE)
                 red = int32(base + RED)
                 if ALL_MULTIPLY or warp < WARPS:
@@ -357,9 +360,11 @@ def recurrence(shape: Shape, kind: Kind) -> Any:
                 cuda.syncthreads()
                 place = int32(base + WX + turn * WX_BYTES)
                 for slot in range(SLOTS):
-                    e = int32((tid + slot * NT) * EACH)
-                    r = int32(e >> LOG_U)
-                    row = int32(row0 + part * CR + r)
+                    if int32(int32(int32(int32(tid & ~31) + int32(slot * NT)) * EACH) >> LOG_U) >= int32(here - part * CR):
+                        break  # rows that do not exist, for the whole warp
+                    r = int32(int32(int32(tid + int32(slot * NT)) * EACH) >> LOG_U)
+                    local = int32(int32(part * CR) + r)
+                    row = int32(row0 + local)
                     at = int32(red + r * RED_ROW + 4 * mine)
                     at_wx = int32(place + ((r << LOG_U) + mine) * 4)
                     at_h = int32(state + r * STRIDE + unit0 + mine)
@@ -387,7 +392,7 @@ def recurrence(shape: Shape, kind: Kind) -> Any:
                             narrow1 = narrow_of(int32(narrow_at + 4), NARROW_STEP)
                         new1 = finish(wide1, narrow1, wz1, wr1, wg1, z1, r1, g1, old1, tables_at, far, numbers)
                         if ZONEOUT == 1 or (ZONEOUT == 2 and row < N):
-                            at_mask = mask + (int64(t) * N + row) * H + unit0 + mine
+                            at_mask = mask + (int64(t) * N + row) * int64(H) + unit0 + mine
                             if ZONEOUT == 1 or unit0 + mine < H:
                                 new0 = zoned(zoneout_k, at_mask, old0, new0, zero, qmin, qmax)
                             if ZONEOUT == 1 or unit0 + mine + 1 < H:
@@ -407,7 +412,7 @@ def recurrence(shape: Shape, kind: Kind) -> Any:
                         new0 = finish(wide0, narrow0, wz0, wr0, wg0, z0, r0, g0, old0, tables_at, far, numbers)
                         if ZONEOUT == 1 or (ZONEOUT == 2 and row < N and unit0 + mine < H):
                             new0 = zoned(
-                                zoneout_k, mask + (int64(t) * N + row) * H + unit0 + mine, old0, new0, zero, qmin, qmax
+                                zoneout_k, mask + (int64(t) * N + row) * int64(H) + unit0 + mine, old0, new0, zero, qmin, qmax
                             )
                         word = int32(int32(new0 - OFF) & 255)
                     # sixteen units of a row, gathered in every lane that has a part of them
@@ -426,26 +431,25 @@ def recurrence(shape: Shape, kind: Kind) -> Any:
                         a, b, c, d = c, d, a, b
                     if SOLO:
                         if lane & (LANES - 1) == 0:
-                            target = int32(base + STATE + then * HALF_STATE + (part * CR + r) * STRIDE + u16)
+                            target = int32(base + STATE + then * HALF_STATE + local * STRIDE + u16)
                             gpu.store_shared4(target, a, b, c, d)
-                    elif step + 1 < T:
-                        target = int32(base + STATE + then * HALF_STATE + (part * CR + r) * STRIDE + unit0 + u16)
+                    elif step < last and local < here:
+                        target = int32(base + STATE + then * HALF_STATE + local * STRIDE + unit0 + u16)
                         arrival = int32(base + 8 * then)
                         for block in range(lane & (LANES - 1), CL, LANES):
                             to, told = gpu.map_shared(target, int32(block)), gpu.map_shared(arrival, int32(block))
                             gpu.send4(to, told, a, b, c, d)
-                    if row < N:
-                        where = out + (int64(t + 1) * N + row) * H + unit0
+                    if local < here and lane & (LANES - 1) == 0:
+                        where = mine_out + int64(int32(t + 1)) * stride_out + int64(int32(local * H))
+                        a, b, c, d = int32(a ^ FLIP), int32(b ^ FLIP), int32(c ^ FLIP), int32(d ^ FLIP)
                         if PACKED:
-                            if lane & (LANES - 1) == 0 and unit0 + u16 < H:
-                                a, b, c, d = int32(a ^ FLIP), int32(b ^ FLIP), int32(c ^ FLIP), int32(d ^ FLIP)
-                                gpu.store_words4(where + u16, a, b, c, d)
+                            if unit0 + u16 < H:
+                                gpu.store_words4(where, a, b, c, d)
                         else:
-                            if lane & (LANES - 1) == 0:
-                                for j in range(16):
-                                    if unit0 + u16 + j < H:
-                                        four = a if j < 4 else b if j < 8 else c if j < 12 else d
-                                        gpu.store_byte(where + u16 + j, int32((four ^ FLIP) >> int32(8 * (j & 3))))
+                            for j in range(16):
+                                if unit0 + u16 + j < H:
+                                    four = a if j < 4 else b if j < 8 else c if j < 12 else d
+                                    gpu.store_byte(where + j, int32(four >> int32(8 * (j & 3))))
                 turn = after
                 if P > 1:
                     cuda.syncthreads()  # the partial sums were read; with one pass the wait for the state says so
@@ -462,7 +466,7 @@ def recurrence(shape: Shape, kind: Kind) -> Any:
 
 def signature(kind: Kind, count: int) -> Any:
     """The Numba types of the kernel's arguments; `count` numbers at the end."""
-    from numba.core import types
+    from numba import types
 
     number: Any = types.int64 if kind.datapath == "pot" and kind.wide else types.int32
     i, a = types.int32, types.int64

@@ -231,6 +231,59 @@ def copy_wait(pending: int) -> Any:
 
 
 @intrinsic
+def multiply_add(typing, a, b, c):
+    """The exact a * b + c of int32 a and b and int64 c."""
+    return i64(i32, i32, i64), _value("mad.wide.s32 $0, $1, $2, $3;", "=l,r,r,l", I64, pure=True)
+
+
+@intrinsic
+def shift_down(typing, value, shift):
+    """The low 32 bits of int64 value >> shift, 0 <= shift <= 31."""
+    return i32(i64, i32), _value("{ .reg .s64 t; shr.s64 t, $1, $2; cvt.u32.u64 $0, t; }", "=r,l,r", pure=True)
+
+
+def fetch_products(rows: int, units: int, threads: int, width: int) -> Any:
+    """An operation: start copying one pass' input products into shared memory, all threads of the block together.
+
+    (thread, target, products, first_row, count): target the shared address of int32 [3, rows, units]; products the global
+    address of int32 [N, 3, width] at this block's first unit; rows from `count` on are left alone
+    """
+    words = rows * units // 4
+    log = (units // 4).bit_length() - 1
+    text = "{ .reg .pred p; setp.ne.u32 p, $2, 0; @p cp.async.cg.shared.global [$0], [$1], 16; }"
+
+    @intrinsic
+    def fetch(typing, thread, target, products, first_row, count):
+        def generate(context, builder, signature, arguments):
+            thread_, target_, products_, first_, count_ = arguments
+
+            def number(v: int, kind: Any = I32) -> Any:
+                return ir.Constant(kind, v)
+
+            for k in range(-(-3 * words // threads)):
+                word = builder.add(thread_, number(k * threads))
+                second = builder.icmp_signed(">=", word, number(words))
+                third = builder.icmp_signed(">=", word, number(2 * words))
+                gate = builder.add(builder.zext(second, I32), builder.zext(third, I32))
+                rest = builder.sub(word, builder.mul(gate, number(words)))
+                row = builder.add(builder.lshr(rest, number(log)), first_)
+                unit = builder.and_(rest, number(units // 4 - 1))
+                inside = builder.icmp_signed("<", row, count_)
+                if 3 * words % threads and (k + 1) * threads > 3 * words:
+                    inside = builder.and_(inside, builder.icmp_signed("<", word, number(3 * words)))
+                line = builder.add(builder.mul(row, number(3)), gate)
+                offset = builder.mul(builder.sext(line, I64), number(4 * width, I64))
+                where = builder.add(builder.add(products_, offset), builder.zext(builder.mul(unit, number(16)), I64))
+                place = builder.add(target_, builder.mul(word, number(16)))
+                _asm(builder, VOID, text, "r,l,r,~{memory}", [place, where, builder.zext(inside, I32)])
+            return context.get_dummy_value()
+
+        return void(i32, i32, i64, i32, i32), generate
+
+    return fetch
+
+
+@intrinsic
 def shuffle_xor(typing, value, mask):
     """value of the lane whose number differs in the bits of mask."""
     return i32(i32, i32), _value("shfl.sync.bfly.b32 $0, $1, $2, 0x1f, 0xffffffff;", "=r,r,r")

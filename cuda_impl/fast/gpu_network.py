@@ -15,7 +15,7 @@ from cuda_impl.fast import gpu_driver as driver
 from cuda_impl.fast import gpu_input, gpu_pack
 from cuda_impl.fast.gpu_arrays import address, codes_on_device, empty, put, stream_of, torch_of
 from cuda_impl.fast.gpu_cluster import Kind, Shape, recurrence, shared_layout, signature
-from cuda_impl.fast.gpu_shape import CLUSTER_BLOCKS, shape_for
+from cuda_impl.fast.gpu_shape import piece_steps, shape_for, share_before
 from cuda_impl.fast.network import narrowest_dtype
 from cuda_impl.hidden import zoneout_factor
 from golden.spec.errors import ParameterError
@@ -23,10 +23,7 @@ from golden.spec.params import MShiftParams, PotParams
 from golden.spec.trace import check_options
 
 INT, ADDRESS = ctypes.c_int32, ctypes.c_int64
-OVERLAPPED_WORK = 1 << 34  # multiplications of the input product from which it runs beside the recurrence
 TORCH_WORK = 1 << 30  # ... from which torch's product is faster than ours, its call included
-PIECE_ROWS = 1024  # rows of the input product that are worth a launch
-SHARE = 0.25  # of a product that cannot hide: what is multiplied before the recurrence starts
 # positions among the arguments of the recurrence
 WX, H0, OUT, MASK, ZONEOUT_K, READY = 4, 5, 6, 12, 13, 18
 _LAST_OVERLAP: dict[int, Any] = {}
@@ -62,7 +59,7 @@ class Plan:
 
     wx         int32 [T * N, 3 * width], the input product
     arguments  of the recurrence; addresses of arrays are put in at every run
-    beside     whether the input product runs beside the recurrence
+    share      of the input product that is finished before the recurrence starts; the rest runs beside it; None: all
     """
 
     shape: Shape
@@ -70,7 +67,7 @@ class Plan:
     blocks: int
     wx: Any
     arguments: driver.Arguments
-    beside: bool
+    share: float | None
     ready: Any
 
 
@@ -146,8 +143,8 @@ class ClusterNetwork:
             cells = plan.arguments.cells
             cells[H0].value = address(h0 if h0 is not None else self._first_state(batch))
             cells[OUT].value, cells[MASK].value, cells[ZONEOUT_K].value = address(out), address(mask_on_device), factor
-            if steps > 0 and plan.beside:
-                self._multiply_beside(torch, plan, x, reverse)
+            if steps > 0 and plan.share is not None:
+                self._multiply_beside(torch, plan, x, reverse, plan.share)
             else:
                 if steps > 0:
                     self._multiply(torch, plan, x, plan.wx, stream)
@@ -184,22 +181,23 @@ class ClusterNetwork:
 
     def _planned(self, torch: Any, shape: Shape | None, kind: Kind, steps: int, batch: int, reverse: bool) -> Plan:
         hidden, inputs = self.params.hidden_size, self.params.input_size
-        shape = shape or shape_for(hidden, batch, kind)
+        shape = shape or shape_for(hidden, batch, kind, batch * inputs * 3 * hidden if torch is not None else 0)
         c, placed, fmt = self.constants, self._weights(shape), self.params.fmt_h
-        clusters = -(-batch // shape.rows)
-        work = steps * batch * inputs * 3 * hidden
-        beside = torch is not None and work >= OVERLAPPED_WORK and clusters * shape.blocks <= CLUSTER_BLOCKS
+        clusters = -(-batch // shape.valid)
+        share = share_before(shape, clusters, steps, steps * batch * inputs * 3 * shape.width) if torch is not None else 1.0
+        beside = share < 0.75
         ready = empty(torch, (4,), np.int32) if beside else None
         wx = empty(torch, (steps * batch, 3 * shape.width), np.int32)
         values = [
             steps, batch, hidden, int(reverse), address(wx), 0, 0, address(placed["R"]),
             address(placed["wide"]), address(placed["narrow"]), address(placed["tables"]), address(placed["far"]),
             0, 0, self.zero_point, fmt.qmin, fmt.qmax, address(self.failed),
-            address(ready) if beside else 0, chunk_steps(batch).bit_length() - 1, *c.numbers,
+            address(ready) if beside else 0, piece_steps(steps, batch).bit_length() - 1, *c.numbers,
         ]  # fmt: skip
         types = [INT] * 4 + [ADDRESS] * 9 + [INT] * 4 + [ADDRESS, ADDRESS, INT] + [self.number] * len(c.numbers)
         kernel = recurrence_kernel(shape, kind, len(c.numbers), self.device)
-        return Plan(shape, kernel, shape.blocks * clusters, wx, driver.Arguments(values, types), beside, ready)
+        arguments = driver.Arguments(values, types)
+        return Plan(shape, kernel, shape.blocks * clusters, wx, arguments, share if beside else None, ready)
 
     def _weights(self, shape: Shape) -> dict[str, Any]:
         """Weights and constants for a shape, on the device."""
@@ -243,18 +241,18 @@ class ClusterNetwork:
         )
         kernel.start(across * -(-rows // gpu_input.ROWS), stream, arguments)
 
-    def _multiply_beside(self, torch: Any, plan: Plan, x: Any, reverse: bool) -> None:
+    def _multiply_beside(self, torch: Any, plan: Plan, x: Any, reverse: bool, share: float) -> None:
         """Start the recurrence, and the input product piece by piece on a stream of its own, in the order it is needed."""
         steps, batch, length = (int(n) for n in x.shape)
         main = torch.cuda.current_stream()
         side = self._sides.setdefault(main.cuda_stream, torch.cuda.Stream())
-        chunk = chunk_steps(batch)
+        chunk = piece_steps(steps, batch)
         capturing = torch.cuda.is_current_stream_capturing()
         if not capturing and self.device in _LAST_OVERLAP:
             main.wait_event(_LAST_OVERLAP[self.device])  # two at once could take each other's room
         driver.set_word(address(plan.ready), 0, int(main.cuda_stream))
         side.wait_stream(main)
-        begun = plan.blocks <= CLUSTER_BLOCKS // 2 + 8  # half the device multiplies as fast as the other half consumes
+        begun = share <= 0
         if begun:
             plan.kernel.start(plan.blocks, int(main.cuda_stream), plan.arguments)
         flat = x.view(steps * batch, length)
@@ -265,7 +263,7 @@ class ClusterNetwork:
                 rows = slice(low * batch, high * batch)
                 self._multiply(torch, plan, flat[rows], plan.wx[rows], int(side.cuda_stream))
                 driver.set_word(address(plan.ready), piece + 1, int(side.cuda_stream))
-                if not begun and last >= SHARE * steps:
+                if not begun and last >= share * steps:
                     main.wait_stream(side)
                     plan.kernel.start(plan.blocks, int(main.cuda_stream), plan.arguments)
                     begun = True
@@ -281,7 +279,3 @@ class ClusterNetwork:
             self._first[batch] = put(np.full((batch, self.params.hidden_size), code, self.dtype_h))
         return self._first[batch]
 
-
-def chunk_steps(batch: int) -> int:
-    """Steps of a piece of the input product, a power of two."""
-    return 1 << max(0, (-(-PIECE_ROWS // batch) - 1).bit_length())

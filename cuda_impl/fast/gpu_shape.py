@@ -9,6 +9,9 @@ from golden.spec.errors import ParameterError
 
 CLUSTER_BLOCKS = 112  # blocks, one to a multiprocessor, that clusters of any size find room for at the same time
 LARGEST = 1024  # hidden units that sixteen blocks of 64 hold
+HELD = {1: 48, 2: 46, 3: 40, 4: 32, 5: 24, 6: 16}  # fragments that fit the registers beside so many groups' sums
+MULTIPROCESSORS = 132
+PRODUCT_RATE = 2.9e8  # multiplications of an input product in a microsecond
 
 
 def power_of_two(count: int) -> int:
@@ -17,31 +20,49 @@ def power_of_two(count: int) -> int:
 
 
 @lru_cache(maxsize=1024)
-def shape_for(hidden: int, batch: int, kind: Kind, units: int | None = None, rows: int | None = None) -> Shape:
-    """The shape for a hidden size and a batch; units per block and rows per cluster may be given.
+def shape_for(
+    hidden: int, batch: int, kind: Kind, work: int = 0, units: int | None = None, clusters: int | None = None
+) -> Shape:
+    """The shape for a hidden size and a batch, the quickest by the estimate of step_microseconds.
 
-    Raises   ParameterError above LARGEST hidden units, and for rows that do not fit a block's shared memory
+    work             multiplications of the input product of one step, that is to hide behind the recurrence
+    units, clusters  units per block and how many clusters, when they are not to be chosen
+    Raises           ParameterError above LARGEST hidden units, and where the rows do not fit a block's shared memory
     """
     if hidden > LARGEST:
         raise ParameterError("H", hidden, f"at most {LARGEST} for a cluster")
-    row_tiles = -(-batch // 8)
-    units = units or default_units(hidden, row_tiles)
-    blocks, tiles = -(-hidden // units), units // 16
-    pieces = -(-hidden // 64)
+    units = units or default_units(hidden, -(-batch // 8))
+    blocks = -(-hidden // units)
+    room = max(1, CLUSTER_BLOCKS // blocks)
+    counts = [clusters] if clusters is not None else range(max(1, min(batch, room) // 2), min(batch, room) + 1)
+    found: list[tuple[float, Shape]] = []
+    for count in counts:
+        shape = _shape(hidden, -(-batch // count), units, kind)
+        if shape is not None:
+            used = -(-batch // shape.valid)
+            share = share_before(shape, used, 1000, 1000 * work)
+            found.append((share * work / PRODUCT_RATE + step_microseconds(shape), shape))
+    if not found:
+        raise ParameterError("N", batch, f"fewer rows for {hidden} hidden units")
+    return min(found, key=lambda item: item[0])[1]
+
+
+def _shape(hidden: int, valid: int, units: int, kind: Kind) -> Shape | None:
+    """The shape with so many rows of the batch in a cluster, or None where shared memory is too small."""
+    blocks, tiles, pieces = -(-hidden // units), units // 16, -(-hidden // 64)
     splits = max(1, 8 // tiles)
     while splits > 1 and splits > pieces:
         splits //= 2
     chunks = -(-pieces // splits)
-    wanted = rows // 8 if rows is not None else -(-row_tiles // max(1, CLUSTER_BLOCKS // blocks))
-    most = 3 if chunks > 4 else 4 if blocks == 1 else 6
+    most, wanted = 3 if chunks > 4 else 4 if blocks == 1 else 6, -(-valid // 8)
     for passes in range(-(-wanted // most), wanted + 1):
         groups = -(-wanted // passes)
-        held = min(6 * chunks, 48 - 8 * max(0, groups - 2))
-        extra = extra_warps(units, groups, tiles) if blocks == 1 else 0
-        shape = Shape(blocks, tiles, splits, chunks, groups, passes, held, extra)
-        if shape_fits(shape, kind):
-            return shape
-    raise ParameterError("rows", 8 * wanted, f"fewer rows in a cluster of {blocks} blocks")
+        extra = extra_warps(units, groups, tiles * splits, 16 if blocks == 1 else 8)
+        for held in (HELD[groups], HELD[groups] + 2):  # a few more in registers where shared memory is short
+            shape = Shape(blocks, tiles, splits, chunks, groups, passes, min(6 * chunks, held), extra, valid)
+            if shape_fits(shape, kind):
+                return shape
+    return None
 
 
 def shape_fits(shape: Shape, kind: Kind) -> bool:
@@ -52,18 +73,39 @@ def shape_fits(shape: Shape, kind: Kind) -> bool:
 
 
 def default_units(hidden: int, row_tiles: int) -> int:
-    """Units of a block: one block up to 128; else the smallest part whose clusters all find room at the same time."""
-    if hidden <= 128:
-        return max(16, power_of_two(hidden))
+    """Units of a block: the smallest part whose clusters all find room at the same time; one block where none does."""
     for smaller in (16, 32):
         if -(-hidden // smaller) <= 16 and row_tiles * -(-hidden // smaller) <= CLUSTER_BLOCKS:
             return smaller
-    return 64
+    return max(16, power_of_two(hidden)) if hidden <= 128 else 64
 
 
-def extra_warps(units: int, groups: int, warps: int) -> int:
-    """Warps beside those that multiply, up to sixteen in all, so that a thread finishes one unit or two."""
+def extra_warps(units: int, groups: int, warps: int, most: int) -> int:
+    """Warps beside those that multiply, up to `most` in all, so that a thread finishes one unit or two."""
     total = warps
-    while total < min(16, units * 8 * groups // 32):
+    while total < min(most, units * 8 * groups // 32):
         total *= 2
     return total - warps
+
+
+def step_microseconds(shape: Shape) -> float:
+    """About how long a step takes, from what was measured at 1 to 80 rows and 64 to 1024 units."""
+    part = shape.units / 64
+    multiply = shape.groups * shape.passes * part * 0.0375 * shape.chunks * shape.splits
+    return 0.7 * shape.passes + multiply + 0.35 * part * shape.valid / 8
+
+
+def share_before(shape: Shape, clusters: int, steps: int, work: int) -> float:
+    """Which share of an input product of `work` multiplications to finish before the recurrence starts, so that the rest
+    hides behind it on the multiprocessors that it leaves; 0 for none, 1 for all of it."""
+    blocks = shape.blocks * clusters
+    product = work / PRODUCT_RATE
+    if product < 60 or blocks > CLUSTER_BLOCKS:  # not worth the launches, or no room beside
+        return 1.0
+    hidden = steps * step_microseconds(shape) * (MULTIPROCESSORS - blocks) / MULTIPROCESSORS
+    return min(1.0, max(0.0, 1 - hidden / product))
+
+
+def piece_steps(steps: int, batch: int) -> int:
+    """Steps of a piece of the input product, a power of two: at least 1024 rows, at most sixteen pieces."""
+    return power_of_two(max(-(-1024 // batch), -(-steps // 16)))
