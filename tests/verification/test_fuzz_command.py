@@ -184,5 +184,5 @@ def test_a_device_that_hangs_is_a_finding_and_is_shrunk_a_little(tmp_path, capsy
     (found,) = json.loads(capsys.readouterr().out)["findings"]
     assert found["cause"] == "hang" and found["sizes"]["N"] == KILLER_ROWS
     shrunk = shrink_one("fuzz1-0-all-8", subject, 0, 3)
-    assert shrunk["tried"] == 3 and shrunk["outcome"] == "hang" and shrunk["sizes"]["T"] == 1
+    assert shrunk["tried"] == 3 and shrunk["outcome"] == "hang" and shrunk["sizes"]["T"] < 2
     close()
