@@ -183,6 +183,12 @@ class QuantGRU(nn.GRU):
         """Whether scales have been made of all data that was taken in, or loaded."""
         return self._quantization.templates is not None and not self._quantization.pending
 
+    def plot_calibration(self, path: str | PathLike[str]) -> None:
+        """Draw the histogram and the chosen range of every operator, all layers and directions: .png, .svg or .pdf."""
+        from quant_gru.plot import plot_stack
+
+        plot_stack(path, self._quantization.observers, self.quant_params())
+
     def export_quant_params(self, path: str | PathLike[str]) -> None:
         """Widths, exponents, scales, zero points and tables as a JSON file."""
         templates = self._quantization.ready(self._float_grus)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -75,6 +75,28 @@ def plot_places(
             _draw(axis, label, observers.histograms[operator], ranges.get(operator))
     with atomic_path(path) as fresh:
         figure.savefig(fresh, dpi=100, metadata={"Date": None} if suffix == ".svg" else None)
+
+
+def plot_stack(
+    path: str | PathLike[str],
+    observers: Sequence[Sequence[Observers]] | None,
+    params: Sequence[Sequence[PotParams | MShiftParams]],
+) -> None:
+    """As plot_calibration for a whole network: observers and params of every layer, direction by direction.
+
+    Raises   ParameterError when there are no statistics, as after quantization parameters were loaded from a file
+    """
+    if observers is None:
+        raise ParameterError("calibration data", "empty", "at least one batch")
+    suffixes = ("", "_reverse")
+    plot_places(
+        path,
+        {
+            f"l{layer}{suffix}": (seen, used)
+            for layer, pair in enumerate(zip(observers, params))
+            for suffix, seen, used in zip(suffixes, *pair)
+        },
+    )
 
 
 def _draw(axis: Any, label: str, seen: Histogram, chosen: tuple[float, float] | None) -> None:

@@ -59,3 +59,22 @@ def test_what_cannot_be_drawn_leaves_no_file(gru, seen, tmp_path, monkeypatch):
     with pytest.raises(MissingPart, match="matplotlib is not installed"):
         plot_calibration(tmp_path / "a.png", seen)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_module_draws_every_layer_and_direction(tmp_path):
+    pytest.importorskip("matplotlib")
+    torch = pytest.importorskip("torch")
+    from quant_gru import QuantGRU
+
+    torch.manual_seed(1)
+    module = QuantGRU(2, 3, num_layers=2, bidirectional=True, use_quantization=True)
+    with pytest.raises(RuntimeError, match="call calibrate"):
+        module.plot_calibration(tmp_path / "a.svg")
+    module.calibrate(torch.randn(5, 4, 2))
+    module.plot_calibration(tmp_path / "a.svg")
+    text = (tmp_path / "a.svg").read_text(encoding="utf-8")
+    assert all(f"<!-- {place} op.rRh, histogram -->" in text for place in ("l0", "l0_reverse", "l1", "l1_reverse"))
+    module.export_quant_params(tmp_path / "p.json")
+    module.load_quant_params(tmp_path / "p.json")
+    with pytest.raises(ParameterError, match="calibration data is empty"):
+        module.plot_calibration(tmp_path / "b.svg")
