@@ -1,24 +1,18 @@
-"""The float side: networks from files, calibration, parameter sets of every datapath, and how accurate they are."""
-
-from __future__ import annotations
-
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from quant_gru.module import QuantGRU
+"""The float side: networks from files, calibration, parameter sets, QuantGRU, and how accurate they are."""
 
 __all__ = ["QuantGRU"]
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> type:
+    """QuantGRU, which brings torch in, only when it is asked for."""
     if name != "QuantGRU":
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     try:
-        import torch  # noqa: F401
-    except ModuleNotFoundError:
+        from quant_gru.module import QuantGRU
+    except ModuleNotFoundError as error:
+        if error.name != "torch":
+            raise
         from quant_gru.errors import MissingPart
 
         raise MissingPart("torch", "torch") from None
-    from quant_gru.module import QuantGRU
-
     return QuantGRU

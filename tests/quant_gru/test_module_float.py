@@ -83,3 +83,11 @@ def test_the_package_does_not_import_torch():
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, cwd=".").returncode == 0
     with pytest.raises(ImportError):
         exec("from quant_gru import nothing")
+
+
+def test_without_torch_one_sentence_names_the_extra():
+    code = "import sys; sys.modules['torch'] = None\nfrom quant_gru import QuantGRU"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=".")
+    assert done.stderr.splitlines()[-1].endswith(
+        'MissingPart: torch is not installed, expected it here: pip install "qgru[torch]"'
+    )
