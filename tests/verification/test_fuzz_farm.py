@@ -78,7 +78,7 @@ def test_a_problem_that_kills_its_worker_is_found_and_nothing_else_is_lost():
     assert done == [2 * v for v in range(16) if v != 9]
 
 
-def test_a_cluster_that_loses_a_worker_finds_the_same(alone, tmp_path):
+def test_a_cluster_that_loses_a_worker_finds_the_same(alone, tmp_path, capsys):
     distributed = pytest.importorskip("distributed")
     with distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster:
         victim = next(iter(cluster.workers.values())).pid
@@ -97,6 +97,9 @@ def test_a_cluster_that_loses_a_worker_finds_the_same(alone, tmp_path):
                 journal.add(header(ledger.campaign.name, subject))
                 farm = dask_farm(cluster.scheduler_address, client)
                 hunt(ledger, journal, farm, Limits(COUNT, None, 1), said)
+        address = cluster.scheduler_address
+        assert main(["fuzz", str(tmp_path / "twin"), "--scheduler", address, "--examples", "20", "--max-size", "3"]) == 0
+        assert "fuzz1-0-all-3, twin against golden: 20 problems" in capsys.readouterr().out
         assert len(calls) > 3 and victim not in [worker.pid for worker in cluster.workers.values()]
     assert results(ledger) == results(alone)
 
