@@ -15,7 +15,7 @@ from torch.autograd.function import once_differentiable
 from quant_gru.autograd_stages import Coefficients, coefficients
 from quant_gru.module_network import Direction
 
-ROWS_AT_ONCE = 1 << 22  # elements of a field of the intermediates that are held at a time
+ROWS_AT_ONCE = 1 << 20  # elements of a field of the intermediates that are held at a time
 
 
 class QuantizedDirection(torch.autograd.Function):

@@ -53,7 +53,7 @@ class Quantization:
 
     def _fresh(self) -> None:
         self.lock = threading.RLock()
-        self.prepared: dict[torch.device, tuple[Any, list[list[Direction]]]] = {}
+        self.prepared: dict[torch.device, tuple[Any, list[list[Direction]], list[torch.Tensor]]] = {}
 
     def __getstate__(self) -> dict[str, Any]:
         with self.lock:
@@ -170,7 +170,8 @@ class Quantization:
                 return entry[1]
             made = [[make_direction(p, device, bool(j)) for j, p in enumerate(layer)] for layer in self.params(grus())]
             if None not in (version for _, version in versions):
-                self.prepared[device] = ((self.epoch, versions), made)
+                kept = [w.detach() for w in weights]  # their memory is not used again while it stands for them
+                self.prepared[device] = ((self.epoch, versions), made, kept)
             return made
 
     def to_plain(self, use_quantization: bool) -> dict[str, Any] | None:

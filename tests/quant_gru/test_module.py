@@ -184,6 +184,35 @@ def test_prepared_once_for_each_version_of_the_weights():
         assert not torch.equal(gru(x)[0], first)
 
 
+def test_other_tensors_in_the_place_of_a_weight_are_seen():
+    gru, x = calibrated()
+    seen = []
+    with torch.no_grad():
+        for scale in (1.0, 0.5, 0.25, 0.125):
+            gru.weight_hh_l0.data = gru.weight_hh_l0.data * scale
+            seen.append(gru(x)[0])
+            gru.weight_hh_l0 = torch.nn.Parameter(gru.weight_hh_l0 * 0.9)
+            seen.append(gru(x)[0])
+        fresh = QuantGRU.from_float(gru.to_float())
+        fresh.set_extra_state(gru.get_extra_state())
+        assert torch.equal(fresh(x)[0], seen[-1])
+    assert not any(torch.equal(a, b) for i, a in enumerate(seen) for b in seen[:i])
+
+
+def test_a_weight_that_is_computed():
+    gru, x = calibrated()
+    torch.nn.utils.parametrizations.weight_norm(gru, "weight_hh_l0")
+    first = gru(x)[0]
+    first.sum().backward()
+    magnitude = gru.parametrizations.weight_hh_l0.original0
+    assert magnitude.grad.abs().sum() > 0
+    with torch.no_grad():
+        magnitude.mul_(0.5)
+        assert not torch.equal(gru(x)[0], first)
+        magnitude.mul_(2.0)
+        assert torch.equal(gru(x)[0], first)
+
+
 def test_weights_that_grew_keep_their_codes():
     gru, x = calibrated()
     before = gru.quant_params()[0][0]
