@@ -9,7 +9,6 @@ from typing import Any
 
 LEAST_REPEATS = 9
 ROUNDS = 3
-WARM = 2
 REST_SECONDS = 0.2  # between contenders: thread pools of the one before stop spinning
 LEAST_SECONDS = 0.01  # a call shorter than this is timed in a batch, so that a timer's grain and a stray interrupt weigh little
 
@@ -44,10 +43,9 @@ def time_all(
     for count in per_round:
         for name, call in calls.items():
             time.sleep(rest)
-            for _ in range(WARM):
-                call()
+            call()
             if name not in batch:
-                batch[name] = max(1, min(50, int(LEAST_SECONDS / max(timer(call, 3), 1e-9))))
+                batch[name] = max(1, min(50, int(LEAST_SECONDS / max(timer(call, 1), 1e-9))))
             found[name] += [timer(call, batch[name]) for _ in range(count)]
         advance(count)
     return found

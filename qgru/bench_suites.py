@@ -10,6 +10,7 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from cuda_impl.launch import gpu_usable, workers
+from golden.spec.errors import QgruError
 from qgru.bench_floors import cuda_timer, distance, gpu_floors, host_floors
 from qgru.bench_measure import figure, gru_macs, summary, time_all, time_call
 from qgru.bench_modes import MODES, Size, calls_of, check_bits, drawn, modes
@@ -72,7 +73,12 @@ def configuration(
     """The record of one size: bits first, then times; a mode that is not exact gets no figure."""
     network = drawn(size)
     found, absent = modes(network, names, device)
-    bits = [check_bits(mode) for mode in found]
+    bits = []
+    for mode in found:
+        try:
+            bits.append(check_bits(mode, device))
+        except QgruError as error:  # a size or a width that this device's build does not take
+            absent[mode.name] = str(error)
     exact = {record["mode"] for record in bits if record["equal"]}
     ours = calls_of([mode for mode in found if mode.name in exact])
     others: dict[str, Any] = {}
@@ -90,7 +96,8 @@ def configuration(
             entry["ratios"] = {p: figure(statistics.median(seconds[p]) / statistics.median(samples)) for p in others}
         entries.append(entry)
     t, n, c, h = size
-    return {"size": {"T": t, "N": n, "C": c, "H": h}, "bits": bits, "entries": entries, "missing": absent}
+    load = round(os.getloadavg()[0], 2) if hasattr(os, "getloadavg") else None
+    return {"load_1_min": load, "size": {"T": t, "N": n, "C": c, "H": h}, "bits": bits, "entries": entries, "missing": absent}
 
 
 def size_suite(sizes: tuple[Size, ...], names: tuple[str, ...], device: str, repeat: int, advance: Advance) -> dict[str, Any]:
