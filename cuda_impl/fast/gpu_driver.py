@@ -149,12 +149,9 @@ class Loaded:
         count = driver.CUdevice_attribute.CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT
         return int(each) * int(_call("cuDeviceGetAttribute", driver.cuDeviceGetAttribute(count, device_number())))
 
-    def start(self, blocks: int, stream: int, arguments: Arguments) -> None:
-        """Start the kernel; returns at once."""
-        from cuda.bindings import driver
-
-        config = self.configuration(blocks, stream)
-        _call("cuLaunchKernelEx", driver.cuLaunchKernelEx(config, self.function, arguments.address, 0))
+    def launch(self, blocks: int, stream: int, arguments: Arguments) -> Launch:
+        """A launch of so many blocks, ready to be started again and again."""
+        return Launch(self.function, self.configuration(blocks, stream), arguments)
 
 
 def set_word(address: int, value: int, stream: int) -> None:
@@ -171,6 +168,22 @@ class Arguments:
         self.cells = [kind(int(value)) for kind, value in zip(types, values, strict=True)]
         self.pointers = (ctypes.c_void_p * len(self.cells))(*[ctypes.addressof(c) for c in self.cells])
         self.address = ctypes.addressof(self.pointers)
+
+
+class Launch:
+    """A kernel, its grid, its stream and its arguments."""
+
+    def __init__(self, function: Any, configuration: Any, arguments: Arguments) -> None:
+        from cuda.bindings import driver
+
+        self.call, self.success = driver.cuLaunchKernelEx, driver.CUresult.CUDA_SUCCESS
+        self.function, self.configuration, self.arguments = function, configuration, arguments
+
+    def start(self) -> None:
+        """Start it; returns at once."""
+        (status,) = self.call(self.configuration, self.function, self.arguments.address, 0)
+        if status != self.success:
+            raise DeviceError(f"cuLaunchKernelEx gave {status.name}, expected CUDA_SUCCESS")
 
 
 def loaded(key: tuple[Any, ...], build: Callable[[], tuple[Any, Any]], shared: int, cluster: int, threads: int) -> Loaded:

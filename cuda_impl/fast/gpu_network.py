@@ -25,7 +25,8 @@ from golden.spec.trace import check_options
 INT, ADDRESS = ctypes.c_int32, ctypes.c_int64
 TORCH_WORK = 1 << 30  # ... from which torch's product is faster than ours, its call included
 # positions among the arguments of the recurrence
-WX, H0, OUT, MASK, ZONEOUT_K, READY = 4, 5, 6, 12, 13, 18
+H0, OUT, MASK, ZONEOUT_K = 5, 6, 12, 13
+X = 4  # among the arguments of the input product
 _LAST_OVERLAP: dict[int, Any] = {}
 
 
@@ -58,15 +59,14 @@ class Plan:
     """What a run of one size needs and the next one of that size uses again.
 
     wx         int32 [T * N, 3 * width], the input product
-    arguments  of the recurrence; addresses of arrays are put in at every run
+    recurrence, product  launches whose addresses of arrays are put in at every run; product None where torch multiplies
     share      of the input product that is finished before the recurrence starts; the rest runs beside it; None: all
     """
 
     shape: Shape
-    kernel: driver.Loaded
-    blocks: int
     wx: Any
-    arguments: driver.Arguments
+    recurrence: driver.Launch
+    product: driver.Launch | None
     share: float | None
     ready: Any
 
@@ -139,16 +139,19 @@ class ClusterNetwork:
         if out is None:
             out = empty(torch, (steps + 1, batch, hidden), self.dtype_h)
         with self._lock:
-            plan = self._plan(torch, shape, kind, steps, batch, reverse, stream)
-            cells = plan.arguments.cells
+            plan = self._plan(torch, shape, kind, x, reverse, stream)
+            cells = plan.recurrence.arguments.cells
             cells[H0].value = address(h0 if h0 is not None else self._first_state(batch))
             cells[OUT].value, cells[MASK].value, cells[ZONEOUT_K].value = address(out), address(mask_on_device), factor
             if steps > 0 and plan.share is not None:
                 self._multiply_beside(torch, plan, x, reverse, plan.share)
             else:
-                if steps > 0:
-                    self._multiply(torch, plan, x, plan.wx, stream)
-                plan.kernel.start(plan.blocks, stream, plan.arguments)
+                if plan.product is not None:
+                    plan.product.arguments.cells[X].value = address(x)
+                    plan.product.start()
+                elif steps > 0:
+                    torch._int_mm(x.view(-1, p.input_size), self._torch_weights(torch, plan.shape.width).t(), out=plan.wx)
+                plan.recurrence.start()
         return out
 
     def check(self) -> None:
@@ -168,23 +171,23 @@ class ClusterNetwork:
             return replace(self.kind, zoneout=1), int(zoneout_factor(options.zoneout)), self.none
         return self.kind, 0, self.none
 
-    def _plan(
-        self, torch: Any, shape: Shape | None, kind: Kind, steps: int, batch: int, reverse: bool, stream: int
-    ) -> Plan:
-        key = (shape, kind, steps, batch, reverse, stream, torch is None)
+    def _plan(self, torch: Any, shape: Shape | None, kind: Kind, x: Any, reverse: bool, stream: int) -> Plan:
+        key = (shape, kind, x.shape[0], x.shape[1], reverse, stream, torch is None, address(x) % 16)
         plan = self._plans.get(key)
         if plan is None:
             if len(self._plans) >= 8:  # each holds an input product
                 self._plans.clear()
-            plan = self._plans[key] = self._planned(torch, shape, kind, steps, batch, reverse)
+            plan = self._plans[key] = self._planned(torch, shape, kind, x, reverse, stream)
         return plan
 
-    def _planned(self, torch: Any, shape: Shape | None, kind: Kind, steps: int, batch: int, reverse: bool) -> Plan:
-        hidden, inputs = self.params.hidden_size, self.params.input_size
+    def _planned(self, torch: Any, shape: Shape | None, kind: Kind, x: Any, reverse: bool, stream: int) -> Plan:
+        steps, batch, inputs = (int(n) for n in x.shape)
+        hidden = self.params.hidden_size
         shape = shape or shape_for(hidden, batch, kind, batch * inputs * 3 * hidden if torch is not None else 0)
         c, placed, fmt = self.constants, self._weights(shape), self.params.fmt_h
         clusters = -(-batch // shape.valid)
-        share = share_before(shape, clusters, steps, steps * batch * inputs * 3 * shape.width) if torch is not None else 1.0
+        work = steps * batch * inputs * 3 * shape.width
+        share = share_before(shape, clusters, steps, work) if torch is not None else 1.0
         beside = share < 0.75
         ready = empty(torch, (4,), np.int32) if beside else None
         wx = empty(torch, (steps * batch, 3 * shape.width), np.int32)
@@ -196,8 +199,23 @@ class ClusterNetwork:
         ]  # fmt: skip
         types = [INT] * 4 + [ADDRESS] * 9 + [INT] * 4 + [ADDRESS, ADDRESS, INT] + [self.number] * len(c.numbers)
         kernel = recurrence_kernel(shape, kind, len(c.numbers), self.device)
-        arguments = driver.Arguments(values, types)
-        return Plan(shape, kernel, shape.blocks * clusters, wx, arguments, share if beside else None, ready)
+        recurrence = kernel.launch(shape.blocks * clusters, stream, driver.Arguments(values, types))
+        torch_takes = torch is not None and self.flip_x == 0 and steps * batch > 16 and inputs % 16 == 0
+        product = None
+        if steps > 0 and not beside and not (torch_takes and work >= TORCH_WORK):
+            product = self._product(shape, x, wx, stream)
+        return Plan(shape, wx, recurrence, product, share if beside else None, ready)
+
+    def _product(self, shape: Shape, x: Any, wx: Any, stream: int) -> driver.Launch:
+        """Our input product: wx int32 [rows, 3 * width] = x [..., C] times W.  [SPEC L-1]"""
+        length, columns, rows = self.params.input_size, 3 * shape.width, int(np.prod(x.shape[:-1]))
+        across = -(-columns // gpu_input.COLUMNS)
+        kernel = input_kernel(length % 16 == 0 and address(x) % 16 == 0, self.device)
+        arguments = driver.Arguments(
+            [rows, length, columns, across, address(x), address(self._weights(shape)["W"]), address(wx), self.flip_x],
+            [INT, INT, INT, INT, ADDRESS, ADDRESS, ADDRESS, INT],
+        )
+        return kernel.launch(across * -(-rows // gpu_input.ROWS), stream, arguments)
 
     def _weights(self, shape: Shape) -> dict[str, Any]:
         """Weights and constants for a shape, on the device."""
@@ -224,23 +242,6 @@ class ClusterNetwork:
             self._torch[width] = torch.from_numpy(full.reshape(3 * width, length)).cuda()
         return self._torch[width]
 
-    def _multiply(self, torch: Any, plan: Plan, x: Any, wx: Any, stream: int) -> None:
-        """wx int32 [rows, 3 * width] = x [..., C] times W.  [SPEC L-1]"""
-        length, columns = self.params.input_size, 3 * plan.shape.width
-        rows = int(np.prod(x.shape[:-1]))
-        torch_takes = torch is not None and self.flip_x == 0 and rows > 16 and length % 16 == 0
-        if torch_takes and rows * length * columns >= TORCH_WORK:
-            torch._int_mm(x.view(rows, length), self._torch_weights(torch, plan.shape.width).t(), out=wx)
-            return
-        across = -(-columns // gpu_input.COLUMNS)
-        kernel = input_kernel(length % 16 == 0 and address(x) % 16 == 0, self.device)
-        weights = address(self._weights(plan.shape)["W"])
-        arguments = driver.Arguments(
-            [rows, length, columns, across, address(x), weights, address(wx), self.flip_x],
-            [INT, INT, INT, INT, ADDRESS, ADDRESS, ADDRESS, INT],
-        )
-        kernel.start(across * -(-rows // gpu_input.ROWS), stream, arguments)
-
     def _multiply_beside(self, torch: Any, plan: Plan, x: Any, reverse: bool, share: float) -> None:
         """Start the recurrence, and the input product piece by piece on a stream of its own, in the order it is needed."""
         steps, batch, length = (int(n) for n in x.shape)
@@ -254,18 +255,23 @@ class ClusterNetwork:
         side.wait_stream(main)
         begun = share <= 0
         if begun:
-            plan.kernel.start(plan.blocks, int(main.cuda_stream), plan.arguments)
+            plan.recurrence.start()
         flat = x.view(steps * batch, length)
+        takes = self.flip_x == 0 and length % 16 == 0
+        weights = self._torch_weights(torch, plan.shape.width).t() if takes else None
         with torch.cuda.stream(side):
             for piece, first in enumerate(range(0, steps, chunk)):
                 last = min(first + chunk, steps)
                 low, high = (steps - last, steps - first) if reverse else (first, last)
                 rows = slice(low * batch, high * batch)
-                self._multiply(torch, plan, flat[rows], plan.wx[rows], int(side.cuda_stream))
+                if weights is not None and (last - first) * batch > 16:
+                    torch._int_mm(flat[rows], weights, out=plan.wx[rows])
+                else:
+                    self._product(plan.shape, flat[rows], plan.wx[rows], int(side.cuda_stream)).start()
                 driver.set_word(address(plan.ready), piece + 1, int(side.cuda_stream))
                 if not begun and last >= share * steps:
                     main.wait_stream(side)
-                    plan.kernel.start(plan.blocks, int(main.cuda_stream), plan.arguments)
+                    plan.recurrence.start()
                     begun = True
         main.wait_stream(side)
         if not capturing:

@@ -57,6 +57,8 @@ def _shape(hidden: int, valid: int, units: int, kind: Kind) -> Shape | None:
     most, wanted = 3 if chunks > 4 else 4 if blocks == 1 else 6, -(-valid // 8)
     for passes in range(-(-wanted // most), wanted + 1):
         groups = -(-wanted // passes)
+        if passes > 1 and chunks > 4 and groups > 1:
+            continue  # measured: with all registers full, passes of 8 rows are the quicker ones
         extra = extra_warps(units, groups, tiles * splits, 16 if blocks == 1 else 8)
         for held in (HELD[groups], HELD[groups] + 2):  # a few more in registers where shared memory is short
             shape = Shape(blocks, tiles, splits, chunks, groups, passes, min(6 * chunks, held), extra, valid)
@@ -74,6 +76,8 @@ def shape_fits(shape: Shape, kind: Kind) -> bool:
 
 def default_units(hidden: int, row_tiles: int) -> int:
     """Units of a block: the smallest part whose clusters all find room at the same time; one block where none does."""
+    if hidden <= 64:
+        return max(16, power_of_two(hidden))
     for smaller in (16, 32):
         if -(-hidden // smaller) <= 16 and row_tiles * -(-hidden // smaller) <= CLUSTER_BLOCKS:
             return smaller
