@@ -125,9 +125,16 @@ class QuantGRU(nn.GRU):
         self.use_quantization = not config.disable_quantization
         self._show_widths(verbose)
 
-    def set_all_bitwidth(self, bitwidth: int, is_symmetric: bool = True, verbose: bool = False) -> None:
-        """One width for all operators, 2 to 16; biases take the least of 8, 16 and 32 bits that holds it."""
-        self._quantization.set("config", widths.uniform(bitwidth, is_symmetric))
+    def set_all_bitwidth(
+        self, bits: int | None = None, is_symmetric: bool = True, verbose: bool = False, *, bitwidth: int | None = None
+    ) -> None:
+        """One width for all operators, 2 to 16; biases take the least of 8, 16 and 32 bits that holds it.
+
+        bits  may be called bitwidth too
+        """
+        if (bits is None) == (bitwidth is None):
+            raise ParameterError("bits", f"{bits!r} and bitwidth {bitwidth!r}", "one of them")
+        self._quantization.set("config", widths.uniform(bitwidth if bits is None else bits, is_symmetric))
         self._show_widths(verbose)
 
     def adjust_quant_config(

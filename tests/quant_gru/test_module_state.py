@@ -216,6 +216,16 @@ def test_widths_may_be_chosen_after_the_data():
     assert list(gru.get_quant_config()) == list(OPERATORS)
 
 
+def test_bits_may_be_called_bitwidth():
+    first, second = QuantGRU(4, 5), QuantGRU(4, 5)
+    first.set_all_bitwidth(6, is_symmetric=False)
+    second.set_all_bitwidth(bitwidth=6, is_symmetric=False)
+    assert first.get_quant_config() == second.get_quant_config()
+    for wrong in ({}, {"bits": 6, "bitwidth": 6}):
+        with pytest.raises(ParameterError, match="^bits is .* expected one of them"):
+            first.set_all_bitwidth(**wrong)
+
+
 def test_exponents_by_hand():
     gru = calibrated()
     gru.finalize_calibration()
