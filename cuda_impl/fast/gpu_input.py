@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from cuda_impl.fast import gpu_intrinsics as gpu
+from cuda_impl.fast import gpu_tensor as tensor
 
 int32, int64 = np.int32, np.int64
 
@@ -37,7 +38,7 @@ def input_kernel(aligned: bool) -> Any:
     """out int32 [rows, columns] = x int8 [rows, C] times the weights; aligned when C is a multiple of 16."""
     from numba import cuda
 
-    multiply, store = gpu.multiply_tile(4, TERMS), gpu.store_tile(4)
+    multiply, store = tensor.multiply_tile(4, TERMS), tensor.store_tile(4)
     wait = gpu.copy_wait(STAGES - 2)
     ZERO = (int32(0),) * 32
     ALIGNED = aligned

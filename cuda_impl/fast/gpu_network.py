@@ -14,7 +14,8 @@ from cuda_impl import launch
 from cuda_impl.fast import gpu_driver as driver
 from cuda_impl.fast import gpu_input, gpu_pack
 from cuda_impl.fast.gpu_arrays import address, codes_on_device, empty, put, stream_of, torch_of
-from cuda_impl.fast.gpu_cluster import Kind, Shape, recurrence, shared_layout, signature
+from cuda_impl.fast.gpu_cluster import recurrence, signature
+from cuda_impl.fast.gpu_layout import Kind, Shape, shared_layout
 from cuda_impl.fast.gpu_shape import piece_steps, shape_for, share_before
 from cuda_impl.fast.network import narrowest_dtype
 from cuda_impl.hidden import zoneout_factor

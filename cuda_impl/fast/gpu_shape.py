@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import lru_cache
 
-from cuda_impl.fast.gpu_cluster import SHARED_BYTES, Kind, Shape, shared_layout
+from cuda_impl.fast.gpu_layout import SHARED_BYTES, Kind, Shape, shared_layout
 from golden.spec.errors import ParameterError
 
 CLUSTER_BLOCKS = 112  # blocks, one to a multiprocessor, that clusters of any size find room for at the same time

@@ -21,7 +21,7 @@ from cuda_impl.hidden import zoneout_factor
 from cuda_impl.runs import Run
 from golden.spec.formats import INT8
 from golden.spec.params import MShiftDynamicParams, check_input
-from golden.spec.trace import DynamicState, check_options, check_state
+from golden.spec.trace import DynamicState, RunOptions, check_options, check_state
 
 BASE = INT8.qmin
 
@@ -32,6 +32,8 @@ class HostDynamicNetwork:
 
     W, R         packed codes; weight_reals float32 [3] holds their scales
     x_product, h_product  how x and h are multiplied; the zero point of x goes into the constants of a step
+    biases       float32 [2 * blocks, 48], bx then br
+    rest         (reals, numbers, code) of a missing h0
     """
 
     params: MShiftDynamicParams
@@ -43,6 +45,8 @@ class HostDynamicNetwork:
     cell: Cell
     numbers: np.ndarray
     tables: np.ndarray
+    biases: np.ndarray
+    rest: tuple[np.ndarray, np.ndarray, int]
 
     def forward(
         self,
@@ -84,18 +88,21 @@ class HostDynamicNetwork:
     def _start(self, x: np.ndarray, options: Any, first: Any, h: np.ndarray, steps: int) -> tuple[Any, Any, Any]:
         """(reals, numbers, weight_reals), row 0 being the state before the run; h[0] is filled."""
         p = self.params
-        run = Run(launch.target("host"), x[:0], options, False, p.input_size, p.hidden_size)
-        row, number_row, weight_reals, codes = dynamic_run._start(p, run, first)
-        h[0] = codes[0]
+        weight_reals = self.weight_reals.copy()
+        if first is None:
+            row, number_row, code = self.rest
+            h[0] = code
+        else:
+            row, number_row, given, codes = _state_before(p, options, first, x[:0])
+            weight_reals[d.SCALE_B], h[0] = given[d.SCALE_B], codes
         reals, numbers = np.zeros((steps + 1, d.REALS), np.float32), np.repeat(number_row, steps + 1, axis=0)
         reals[0] = row[0]
-        weight_reals[: d.SCALE_B] = self.weight_reals[: d.SCALE_B]
         return reals, numbers, weight_reals
 
     def _before(
         self, x: np.ndarray, reverse: bool, continued: bool, reals: np.ndarray, numbers: np.ndarray, weight_reals: np.ndarray
-    ) -> list[np.ndarray]:
-        """What depends on x alone: its ranges and scales, and the codes of bx and br.  [SPEC D-1, Q-4]"""
+    ) -> np.ndarray:
+        """What depends on x alone: its ranges and scales, and the codes of bx and br [2, blocks, 48].  [SPEC D-1, Q-4]"""
         p, target, steps = self.params, launch.target("host"), len(x)
         flat = x.reshape(steps, -1)
         found = np.stack([flat.min(axis=1), flat.max(axis=1)], axis=1)
@@ -105,16 +112,13 @@ class HostDynamicNetwork:
             "x_trajectory", 1, found, int(reverse), int(p.x_symmetric), int(continued),
             reals, numbers, zero_points, weight_reals,
         )  # fmt: skip
-        biases = []
-        for values in (p.bx, p.br):
-            codes = np.empty((1, len(values)), np.int32)
-            target.run("bias_codes", 1, values.reshape(1, -1).copy(), weight_reals, codes)
-            biases.append(codes[0])
-        return biases
+        codes = np.empty(self.biases.shape, np.int32)
+        target.run("bias_codes", 2 * self.R.blocks, self.biases, weight_reals, codes)
+        return codes.astype(np.int64).reshape(2, self.R.blocks, -1)
 
     def _run(
         self, x: np.ndarray, h: np.ndarray, mask: np.ndarray, cell_numbers: np.ndarray, reverse: int, continued: int,
-        reals: np.ndarray, numbers: np.ndarray, weight_reals: np.ndarray, biases: list[np.ndarray], threads: int | None,
+        reals: np.ndarray, numbers: np.ndarray, weight_reals: np.ndarray, biases: np.ndarray, threads: int | None,
     ) -> None:  # fmt: skip
         p, batch = self.params, x.shape[1]
         kind = operand_type(self.h_product.form)
@@ -166,6 +170,13 @@ class HostDynamicNetwork:
             phase += 2 + last - first
 
 
+def _state_before(p: MShiftDynamicParams, options: Any, first: Any, nothing: np.ndarray) -> tuple[Any, Any, Any, Any]:
+    """(reals, numbers, weight_reals, codes) of the state before the run, by the twin.  [SPEC D]"""
+    run = Run(launch.target("host"), nothing, options, False, p.input_size, p.hidden_size)
+    row, number_row, weight_reals, codes = dynamic_run._start(p, run, first)
+    return row, number_row, weight_reals, codes[0]
+
+
 def _all_hold(reals: np.ndarray) -> bool:
     """Whether binary32 holds every range, width and scale, so that nothing is left to refuse.  [SPEC E-5, M-2]"""
     with np.errstate(over="ignore", invalid="ignore"):
@@ -210,6 +221,10 @@ def prepare_dynamic(p: MShiftDynamicParams, isa: str) -> HostDynamicNetwork:
     for i in range(len(MSHIFTS)):
         numbers[3 * i + 1 : 3 * i + 3] = pack_mshift.half_of(p.shift), p.shift
     cell_kind = Cell("mshift", mode, x_product.wide, permute=permute_on(isa))
+    biases = np.concatenate([pack.by_block(p.bx, np.float32), pack.by_block(p.br, np.float32)])
+    nothing = np.zeros((0, 1, p.input_size), np.float32)
+    row, number_row, _, codes = _state_before(p, RunOptions(None, 0.0, False), None, nothing)
     return HostDynamicNetwork(
-        p, W, R, weight_reals, x_product, Product(isa, form, False), cell_kind, numbers, pack_mshift.byte_tables(p)
+        p, W, R, weight_reals, x_product, Product(isa, form, False), cell_kind, numbers, pack_mshift.byte_tables(p),
+        biases, (row, number_row, int(codes[0, 0])),
     )  # fmt: skip

@@ -35,10 +35,10 @@ from cuda_impl.dynamic import H_MAX, H_MIN, SCALE_H, SCALE_X, derive_step, scale
 from cuda_impl.fast.host_cell_mshift import AT_ZP_H
 from cuda_impl.fast.host_loops import multiply_share, share_of_step
 from cuda_impl.fast.host_sync import open_next, take_ticket, was_last
-from cuda_impl.intrinsics import INT32_LAST, fadd, fdiv, float32, fmul, int64
+from cuda_impl.intrinsics import INT32_FIRST, INT32_LAST, fadd, fdiv, float32, fmul, int64
 from cuda_impl.quantize import dequantize, reciprocal
 from cuda_impl.ranges import ema
-from cuda_impl.rescale import align, derive, requantize
+from cuda_impl.rescale import derive
 
 FAR = np.float32(1000.0)  # beyond every code
 EVEN = np.float32(12582912.0)  # 1.5 * 2^23: adding and taking it off rounds to the nearest even integer
@@ -137,35 +137,61 @@ def prepare_step(
     for k in range(len(CELL_MULTIPLIERS)):
         cell_numbers[3 * k] = m[CELL_MULTIPLIERS[k]]
     cell_numbers[AT_ZP_H] = m[ZP_H]
-    step_constants(m, bx, br, W_sums, R_sums, hidden, constants, start)
+    step_constants(m, bx, br, W_sums, R_sums, constants, start)
+
+
+def half_of(shift):
+    """2^(s - 1), 0 for s = 0.  [SPEC R-1]"""
+    return (int64(1) << shift) >> 1
 
 
 def requantize_state(state, m):
-    """The operand [N, K] of a state in its new scale; 256 codes are all there are.  [SPEC D-2, M-5]"""
+    """The operand [N, K] of a state in its new scale; of a large one by a table of all 256 codes.  [SPEC D-2, M-5]"""
+    multiplier, half, shift = m[M_H], half_of(m[S_H_SHIFT]), m[S_H_SHIFT]
+    first, zero_point = int64(128) + m[ZP_H_OLD], m[ZP_H]
+    if state.shape[0] * state.shape[1] <= 512:
+        for n in range(state.shape[0]):
+            row = state[n]
+            for j in range(row.shape[0]):
+                q = (((int64(row[j]) - first) * multiplier + half) >> shift) + zero_point
+                row[j] = min(max(q, int64(-128)), int64(127)) + 128
+        return
     table = np.empty(256, np.uint8)
     for u in range(256):
-        centred = int64(u) - int64(128) - m[ZP_H_OLD]
-        table[u] = requantize(centred, m[M_H], m[S_H_SHIFT], m[ZP_H], -128, 127) + 128
+        q = (((int64(u) - first) * multiplier + half) >> shift) + zero_point
+        table[u] = min(max(q, int64(-128)), int64(127)) + 128
     for n in range(state.shape[0]):
         row = state[n]
         for j in range(row.shape[0]):
             row[j] = table[row[j]]
 
 
-def step_constants(m, bx, br, W_sums, R_sums, hidden, constants, start):
-    """constants: aligned biases [blocks, 4, 16] less the zero point's part of Wx; start: that of Rh.  [SPEC GM-1, GM-2]"""
+def aligned(v, multiplier, half, shift):
+    """align without a branch, for lanes.  [SPEC M-4]"""
+    return min(max((v * multiplier + half) >> shift, int64(INT32_FIRST)), int64(INT32_LAST))
+
+
+def step_constants(m, bx, br, W_sums, R_sums, constants, start):
+    """constants: aligned biases [blocks, 4, 16] less the zero point's part of Wx; start: that of Rh.  [SPEC GM-1, GM-2]
+
+    bx, br  int64 [blocks, 48]
+    """
     x_off, h_off = m[ZP_X] + 128, m[ZP_H] + 128
+    m_x, half_x, s_x = m[M_BX], half_of(m[S_BX]), m[S_BX]
+    m_z, half_z, s_z = m[M_BR_Z], half_of(m[S_BR_Z]), m[S_BR_Z]
+    m_r, half_r, s_r = m[M_BR_R], half_of(m[S_BR_R]), m[S_BR_R]
+    m_g, half_g, s_g = m[M_BR_G], half_of(m[S_BR_G]), m[S_BR_G]
     for block in range(W_sums.shape[0]):
-        for lane in range(16):
-            j = 16 * block + lane
-            if j < hidden:
-                jr, jg = j + hidden, j + 2 * hidden
-                z = align(bx[j], m[M_BX], m[S_BX]) + align(br[j], m[M_BR_Z], m[S_BR_Z])
-                r = align(bx[jr], m[M_BX], m[S_BX]) + align(br[jr], m[M_BR_R], m[S_BR_R])
-                constants[block, 0, lane] = z - x_off * W_sums[block, lane]
-                constants[block, 1, lane] = r - x_off * W_sums[block, 16 + lane]
-                constants[block, 2, lane] = align(br[jg], m[M_BR_G], m[S_BR_G])
-                constants[block, 3, lane] = align(bx[jg], m[M_BX], m[S_BX]) - x_off * W_sums[block, 32 + lane]
+        x, h, sums, out = bx[block], br[block], W_sums[block], constants[block]
+        for i in range(16):
+            out[0, i] = aligned(x[i], m_x, half_x, s_x) + aligned(h[i], m_z, half_z, s_z) - x_off * sums[i]
+        for i in range(16):
+            k = 16 + i
+            out[1, i] = aligned(x[k], m_x, half_x, s_x) + aligned(h[k], m_r, half_r, s_r) - x_off * sums[k]
+        for i in range(16):
+            out[2, i] = aligned(h[32 + i], m_g, half_g, s_g)
+        for i in range(16):
+            out[3, i] = aligned(x[32 + i], m_x, half_x, s_x) - x_off * sums[32 + i]
         for k in range(48):
             start[block, k] = -h_off * R_sums[block, k]
 

@@ -65,10 +65,10 @@ def pack_weights(weights: np.ndarray, form: Form) -> Packed:
     )
 
 
-def by_block(values: np.ndarray) -> np.ndarray:
-    """int64 [3H] as [blocks, 48]: z, r and g of sixteen units."""
+def by_block(values: np.ndarray, dtype: Any = np.int64) -> np.ndarray:
+    """[3H] as [blocks, 48]: z, r and g of sixteen units."""
     hidden = len(values) // GATES
-    full = np.zeros((GATES, padded(hidden)), np.int64)
+    full = np.zeros((GATES, padded(hidden)), dtype)
     full[:, :hidden] = values.reshape(GATES, hidden)
     return np.ascontiguousarray(full.reshape(GATES, -1, LANES).transpose(1, 0, 2).reshape(-1, TILE))
 
