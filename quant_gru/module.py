@@ -134,7 +134,8 @@ class QuantGRU(nn.GRU):
         """
         if (bits is None) == (bitwidth is None):
             raise ParameterError("bits", f"{bits!r} and bitwidth {bitwidth!r}", "one of them")
-        self._quantization.set("config", widths.uniform(bitwidth if bits is None else bits, is_symmetric))
+        chosen: Any = bitwidth if bits is None else bits
+        self._quantization.set("config", widths.uniform(chosen, is_symmetric))
         self._show_widths(verbose)
 
     def adjust_quant_config(
