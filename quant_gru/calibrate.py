@@ -92,7 +92,8 @@ def collect(
 ) -> Observers:
     """The statistics of all operators over all batches and steps, ready for quant_gru.build.
 
-    batches  each an x [T,N,C], or a pair (x, h0) with h0 [N,H] or None
+    batches  each an x [T,N,C], or a pair (x, h0) with h0 [N,H] or None; arrays or torch tensors. A tensor on a GPU is run and
+             counted there in float64, which gives the same exponents
     method, percentile, ema  as in quant_gru.observers.Observers
     advance  called with 1 after every batch, for a progress bar
     Returns  Observers; without ema the same, bit for bit, in any order of the batches and for any way of cutting the rows
@@ -102,13 +103,22 @@ def collect(
     observers = Observers(method, percentile, ema)
     for batch in batches:
         x, h0 = batch if isinstance(batch, tuple) else (batch, None)
-        fields = run_rows(gru, x, h0, reverse=reverse)
+        fields = _run(gru, x, h0, reverse)
         observers.observe(by_operator(fields), reverse=reverse)
         if advance is not None:
             advance(1)
     if observers.empty:
         raise ParameterError("calibration data", "empty", "at least one batch")
     return observers
+
+
+def _run(gru: FloatGru, x: Any, h0: Any, reverse: bool) -> Mapping[str, Any]:
+    if hasattr(x, "detach") and x.device.type != "cpu":
+        from quant_gru.calibrate_torch import run_tensor
+
+        return run_tensor(gru, x, h0, reverse=reverse)
+    x, h0 = (v.detach() if hasattr(v, "detach") else v for v in (x, h0))
+    return run_rows(gru, x, h0, reverse=reverse)
 
 
 def by_operator(fields: Mapping[str, Any]) -> dict[str, Any]:
