@@ -93,7 +93,7 @@ class OnnxEmitter:
         self.opset = opset
         self.onnx = need_onnx()
         self.nodes: list[Any] = []
-        self.initializers: list[Any] = []
+        self._initializers: list[Any] = []
         self._constants: dict[tuple[str, tuple[int, ...], bytes], str] = {}
         self._taken = set() if taken is None else taken
 
@@ -117,8 +117,14 @@ class OnnxEmitter:
         key = (dtype, values.shape, values.tobytes())
         if key not in self._constants:
             self._constants[key] = self.fresh(name or "constant")
-            self.initializers.append(self.onnx.numpy_helper.from_array(values, self._constants[key]))
+            self._initializers.append(self.onnx.numpy_helper.from_array(values, self._constants[key]))
         return self._constants[key]
+
+    @property
+    def initializers(self) -> list[Any]:
+        """The constants that a node reads."""
+        read = {name for node in self.nodes for name in node.input}
+        return [tensor for tensor in self._initializers if tensor.name in read]
 
     def info(self, name: str, kind: Kind) -> Any:
         """The description of an input or output."""

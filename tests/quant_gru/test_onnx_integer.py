@@ -137,6 +137,7 @@ def test_no_float_and_no_risky_operator_inside_the_scan():
         assert len(scans) == 2
         for scan in scans:
             body = next(a.g for a in scan.attribute if a.name == "body")
+            assert {i.name for i in body.initializer} <= {name for n in body.node for name in n.input}
             kinds = {onnx.TensorProto.DataType.Name(i.data_type) for i in body.initializer}
             assert kinds <= {"INT8", "INT16", "INT32", "INT64"}
             operators = {n.op_type for n in body.node}
