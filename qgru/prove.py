@@ -145,7 +145,7 @@ def _replay(names: tuple[str, ...], at: str, as_json: bool) -> int:
 
 def _is_argument(value: Any) -> bool:
     if isinstance(value, list):
-        return all(_is_argument(v) and not isinstance(v, str) for v in value)
+        return all(_is_argument(v) for v in value) and len({isinstance(v, str) for v in value}) < 2
     if isinstance(value, str):
         digits = value.removeprefix("0x")
         return value.startswith("0x") and len(digits) == 8 and all(c in "0123456789abcdef" for c in digits)

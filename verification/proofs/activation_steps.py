@@ -14,7 +14,7 @@ import z3
 
 from verification.exact import activation as judge
 from verification.proofs.case import INT32, Case
-from verification.proofs.clauses import AWAY, Clauses, contracts, magnitude, sat
+from verification.proofs.clauses import AWAY, Clauses, contracts, is_format, magnitude, sat
 from verification.proofs.mshift_steps import KNOWN_SHIFTS
 from verification.proofs.obligation import Obligation
 from verification.proofs.replay_parts import table_of
@@ -93,7 +93,7 @@ def parameter_table(case: Case, kind: int, rows: list[tuple[int, int]]) -> Table
     count = (16 if kind == 2 else 32) if case.fixed is None else 1
     low, high = case.integer("in_qmin", *INT32), case.integer("in_qmax", *INT32)
     out_low, out_high = case.integer("out_qmin", *INT32), case.integer("out_qmax", *INT32)
-    case.assume(low <= high, out_low <= out_high)
+    case.assume(is_format(low, high), is_format(out_low, out_high))
     header = {0: kind, 1: count, 2: case.integer("zero_point_in", *INT32), 3: low, 4: high, 5: out_low, 6: out_high}
     table = case.table("table", header, count, rows)
     if case.fixed is not None:

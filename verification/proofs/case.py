@@ -10,7 +10,7 @@ import z3
 
 from verification.proofs.machine import Contract, Machine
 from verification.proofs.source import Twin
-from verification.proofs.values import SINGLE, Cells, Table, is_known
+from verification.proofs.values import SINGLE, Cells, Table, is_float, is_known, to_float
 
 INT64 = (-(2**63), 2**63 - 1)
 INT32 = (-(2**31), 2**31 - 1)
@@ -76,7 +76,15 @@ class Case:
     def run(self, name: str, *arguments: Any) -> Any:
         """The twin's function on these arguments."""
         self.calls.append((name, tuple(Cells(a.cells.copy(), a.kind) if isinstance(a, Cells) else a for a in arguments)))
-        return self.machine.call(name, arguments)
+        return self.lifted(self.machine.call(name, arguments))
+
+    def lifted(self, value: Any) -> Any:
+        """Known numbers of a result as terms."""
+        if isinstance(value, tuple):
+            return tuple(self.lifted(v) for v in value)
+        if is_float(value):
+            return value if z3.is_fp(value) else to_float(value, SINGLE)
+        return self.machine.numbers.constant(value) if is_known(value) else value
 
     def goal(self, label: str, formula: Any) -> None:
         """What must hold."""

@@ -10,6 +10,7 @@ from typing import Any
 
 import z3
 
+from golden.spec.formats import BOUNDS
 from verification.proofs.case import INT32, INT64, Case
 from verification.proofs.values import Table, is_known
 
@@ -38,6 +39,12 @@ def between(low: int, v: Any, high: int) -> Any:
 def magnitude(v: Any) -> Any:
     """|v|"""
     return z3.If(v < 0, -v, v)
+
+
+def is_format(low: Any, high: Any, unsigned: bool = False) -> Any:
+    """Whether [low, high] is a format of 2 to 16 bits.  [SPEC F-1]"""
+    formats = [ends for (bits, signed), ends in BOUNDS.items() if bits <= 16 and not (signed and unsigned)]
+    return z3.Or(*(z3.And(low == a, high == b) for a, b in formats))
 
 
 def half_up(x: Any, s: int) -> Any:

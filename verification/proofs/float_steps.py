@@ -54,8 +54,10 @@ def nearest(first: int, last: int, case: Case) -> None:
         case.goal("from -2^31 down it is -2^31", z3.Implies(z3.And(z3.Not(z3.fpIsNaN(t)), sign == 1), q == INT32[0]))
 
 
-def unknown_nearest(case: Case) -> None:
-    """nearest_even as an unknown function into int32."""
+def nearest_of(case: Case) -> Any:
+    """nearest_even as an unknown function into int32, in the twin and in the clause; itself to look for a counterexample."""
+    if case.fixed is not None:
+        return converted
 
     def found(t: Any) -> Any:
         q = NEAREST(to_float(t, SINGLE))
@@ -63,6 +65,15 @@ def unknown_nearest(case: Case) -> None:
         return q
 
     case.contract({"intrinsics.nearest_even": found})
+    return NEAREST
+
+
+def converted(t: Any) -> Any:
+    """The conversion of a float to an integer, saturating, as SMT-LIB has it."""
+    last, first = (z3.BitVecVal(v, 64) for v in (INT32[1], INT32[0]))
+    inside = z3.fpToSBV(RNE, t, z3.BitVecSort(64))
+    far = z3.If(z3.fpGEQ(t, f32(2.0**31)), last, z3.If(z3.fpLEQ(t, f32(-(2.0**31))), first, inside))
+    return z3.If(z3.fpIsNaN(t), z3.BitVecVal(0, 64), far)
 
 
 def saturated(q: Any, low: Any, high: Any) -> Any:
@@ -76,10 +87,12 @@ def whole(q: Any) -> Any:
 
 
 def quantizing(name: str, case: Case) -> None:
-    unknown_nearest(case)
+    nearest_even = nearest_of(case)
     v, scale = case.real("v"), case.real("scale", finite=True, positive=True)
     zp, low, high = case.integer("zero_point", *INT32), case.integer("qmin", *INT32), case.integer("qmax", *INT32)
     case.assume(low <= high)
+    if case.fixed is not None:
+        case.assume(scale == f32(1.0))
     if name == "quantize_bias":
         found = case.run("quantize.quantize_bias", v, scale, low, high)
         t = z3.fpDiv(RNE, v, scale)
@@ -87,7 +100,7 @@ def quantizing(name: str, case: Case) -> None:
         found = case.run(f"quantize.{name}", v, scale, zp, low, high)
         t = (z3.fpDiv if name == "quantize" else z3.fpMul)(RNE, v, scale)
         t = z3.fpAdd(RNE, t, whole(zp))
-    case.equal(["q"], found, saturated(NEAREST(t), low, high))
+    case.equal(["q"], found, saturated(nearest_even(t), low, high))
 
 
 def dequantizing(case: Case) -> None:
@@ -145,7 +158,7 @@ def quotients(case: Case) -> Any:
 
 
 def asymmetric(narrow: bool, low: int, high: int, case: Case) -> None:
-    unknown_nearest(case)
+    nearest_even = nearest_of(case)
     divide = quotients(case)
     rmin, rmax = case.real("rmin", finite=True), case.real("rmax", finite=True)
     zero, width = z3.fpPlusZero(SINGLE), f32(2.0**-8)
@@ -156,7 +169,7 @@ def asymmetric(narrow: bool, low: int, high: int, case: Case) -> None:
     if narrow:
         hi = z3.fpAdd(RNE, lo, width)
     scale = divide(z3.fpSub(RNE, hi, lo), f32(high - low))
-    zp = saturated(NEAREST(z3.fpSub(RNE, f32(low), divide(lo, scale))), low, high)
+    zp = saturated(nearest_even(z3.fpSub(RNE, f32(low), divide(lo, scale))), low, high)
     case.equal(["scale", "zero_point"], case.run("ranges.asymmetric", rmin, rmax, low, high), (scale, zp))
 
 
@@ -171,6 +184,7 @@ def ratio(s: int, case: Case) -> None:
     """p of M-2 is f32(f32(s_from / s_to) * 2^s), whatever is made of it, and never NaN or negative."""
     s_from, s_to = case.real("s_from", finite=True, positive=True), case.real("s_to", finite=True, positive=True)
     seen: list[Any] = []
+    divide = quotients(case)
 
     def product(a: Any, b: Any) -> Any:
         seen.append(z3.fpMul(RNE, to_float(a, SINGLE), to_float(b, SINGLE)))
@@ -179,7 +193,7 @@ def ratio(s: int, case: Case) -> None:
     case.contract({"intrinsics.fmul": product})
     case.machine.call("rescale.derive", (s_from, s_to, s, INT32[1]))
     case.goal("one product is taken", len(seen) == 1)
-    case.equal(["p"], seen[0], z3.fpMul(RNE, z3.fpDiv(RNE, s_from, s_to), f32(2.0**s)))
+    case.equal(["p"], seen[0], z3.fpMul(RNE, divide(s_from, s_to), f32(2.0**s)))
 
 
 def never_nan(case: Case) -> None:
@@ -259,11 +273,11 @@ def dynamic_state(s: int, case: Case) -> None:
 
 
 def factor(case: Case) -> None:
-    unknown_nearest(case)
+    nearest_even = nearest_of(case)
     p = case.real("p")
     case.assume(z3.fpGEQ(p, f32(0.0)), z3.fpLEQ(p, f32(1.0)))
     t = z3.fpMul(RNE, p, f32(32768.0))
-    case.equal(["k"], case.run("hidden.zoneout_factor", p), NEAREST(t))
+    case.equal(["k"], case.run("hidden.zoneout_factor", p), nearest_even(t))
     case.goal("p * 2^15 lies in [0, 2^15]", z3.And(z3.fpGEQ(t, f32(0.0)), z3.fpLEQ(t, f32(32768.0))))
 
 
@@ -279,8 +293,9 @@ def obligations() -> list[Obligation]:
         for e in range(HALF, top + 1):
             multipliers[f"exponent {e - 127}, limit {name}"] = partial(multiplier, limit, e, e)
         multipliers[f"beyond, limit {name}"] = partial(multiplier, limit, top + 1, 255)
-    single, floats = ("nearest_even",), {"words": True, "logic": "QF_BVFP"}
-    applied = {"words": True, "logic": "QF_UFBVFP"}
+    single = ("nearest_even",)
+    floats: dict[str, Any] = {"words": True, "logic": "QF_BVFP"}
+    applied: dict[str, Any] = {"words": True, "logic": "QF_UFBVFP", "fallback": (never_fixed,)}
     return [
         Obligation(
             "nearest_even", "Q-1", "nearest_even is the nearest integer, a tie to the even one, saturating to int32, NaN to 0",
@@ -336,17 +351,17 @@ def obligations() -> list[Obligation]:
             },
             function="ranges.asymmetric", uses=(*single, "saturate"),
             judge=lambda a, b, lo, hi: ranges.asymmetric(float(a), float(b), fmt_of(lo, hi)), covered="property tests and the fuzzer",
-            fallback=(never_fixed,), **applied,
+            **applied,
         ),
         Obligation(
             "symmetric", "E-3", "symmetric is f32(max(|rmin|, |rmax|, 2^-9) / f32(qmax)), zero point 0", "finite ranges; int8 and int16",
             {f"int{b}": partial(symmetric, 2 ** (b - 1) - 1) for b in (8, 16)}, function="ranges.symmetric",
             judge=lambda a, b, hi: ranges.symmetric(float(a), float(b), fmt_of(-hi - 1, hi)), covered="property tests and the fuzzer",
-            fallback=(never_fixed,), **applied,
+            **applied,
         ),
         Obligation(
             "derive_ratio", "M-2", "derive makes p as f32(f32(s_from / s_to) * 2^s)", "finite positive scales, s from 0 to 31",
-            {f"s={s}": partial(ratio, s) for s in range(32)}, function="rescale.derive", **floats,
+            {f"s={s}": partial(ratio, s) for s in range(32)}, function="rescale.derive", **{**applied, "fallback": ()},
         ),
         Obligation(
             "derive_sign", "M-2", "p is 0, positive or +inf, never NaN", "finite positive scales, s from 0 to 31", {"all": never_nan},

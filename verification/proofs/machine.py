@@ -19,6 +19,7 @@ from verification.proofs.source import Twin, name_of
 from verification.proofs.values import DOUBLE, RTZ, SINGLE, Cells, Numbers, Table, Words, is_float, is_known, to_float
 
 NONE, DEAD = object(), object()
+ROUNDS = 40  # of a loop whose end depends on terms; the longest table has 32 segments
 Contract = Callable[..., Any]
 COMPARE = {
     ast.Lt: (lambda a, b: a < b, z3.fpLT),
@@ -59,9 +60,7 @@ class Machine:
 
     def need(self, label: str, formula: Any) -> None:
         """A goal, under the conditions of the path."""
-        if formula is True:
-            return
-        formula = z3.BoolVal(False) if formula is False else formula
+        formula = z3.BoolVal(formula) if isinstance(formula, bool) else formula
         self.goals.append((label, z3.Implies(z3.And(*self.path), formula) if self.path else formula))
 
     def call(self, name: str, arguments: Sequence[Any]) -> Any:
@@ -99,6 +98,7 @@ class Frame:
 
     def __init__(self, machine: Machine, name: str, names: dict[str, Any]) -> None:
         self.machine, self.name, self.names, self.numbers = machine, name, names, machine.numbers
+        self.rounds: dict[ast.stmt, int] = {}
 
     def label(self, node: ast.AST) -> str:
         return f"{self.name}: {ast.unparse(node)}"
@@ -116,6 +116,11 @@ class Frame:
                 yes, no = [*s.body, *again, *statements[i + 1 :]], [*s.orelse, *statements[i + 1 :]]
                 if isinstance(condition, bool):
                     return self.block(yes if condition else no, scope)
+                if again:
+                    self.rounds[s] = self.rounds.get(s, 0) + 1
+                    if self.rounds[s] > ROUNDS:
+                        self.machine.need(f"{self.label(s.test)} ends a loop within {ROUNDS} rounds", False)
+                        return DEAD
                 return self.machine.merge(
                     condition,
                     self.on(condition, lambda a=yes: self.block(a, dict(scope))),
@@ -221,7 +226,13 @@ class Frame:
 
     def on_Subscript(self, node: ast.Subscript, scope: dict[str, Any]) -> Any:
         base, index = self.value(node.value, scope), self.value(node.slice, scope)
-        return self.entry(node, base, index) if isinstance(base, Table) else base[index]
+        if isinstance(base, Table):
+            return self.entry(node, base, index)
+        try:
+            return base[index]
+        except IndexError:
+            self.machine.need(f"{self.label(node)} has an index of its array", False)
+            return self.numbers.constant(0)
 
     def entry(self, node: ast.AST, table: Table, index: tuple[int, Any]) -> Any:
         row, column = index
@@ -307,8 +318,8 @@ class Frame:
             raise Unsupported(f"{label} with an unknown right side")
         known = int(b)
         if isinstance(op, (ast.LShift, ast.RShift)):
-            self.machine.need(f"{label} shifts by 0 to 63", 0 <= known <= 63)
             if not 0 <= known <= 63:
+                self.machine.need(f"{label} shifts by 0 to 63", False)
                 return self.numbers.constant(0)  # undefined in compiled code; the goal above fails where it is reached
             return (self.numbers.left if isinstance(op, ast.LShift) else self.numbers.right)(label, a, known)
         if isinstance(op, ast.BitAnd):
@@ -319,7 +330,8 @@ class Frame:
 
     def known(self, label: str, op: ast.operator, a: int, b: int) -> int:
         found = eval(compile(ast.Expression(ast.fix_missing_locations(ast.BinOp(ast.Constant(a), op, ast.Constant(b)))), "", "eval"))
-        self.machine.need(f"{label} stays in int64", -(2**63) <= found < 2**63)
+        if not -(2**63) <= found < 2**63:
+            self.machine.need(f"{label} stays in int64", False)
         return int(found)
 
     def on_Call(self, node: ast.Call, scope: dict[str, Any]) -> Any:

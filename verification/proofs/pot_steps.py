@@ -12,11 +12,10 @@ from typing import Any
 import numpy as np
 import z3
 
-from golden.spec.formats import BOUNDS
 from verification.exact import gates, hidden
 from verification.exact import rounding as exact_rounding
 from verification.proofs.case import INT32, Case
-from verification.proofs.clauses import AWAY, EVEN, Clauses, contracts, magnitude, sat
+from verification.proofs.clauses import AWAY, EVEN, Clauses, contracts, is_format, magnitude, sat
 from verification.proofs.obligation import Obligation
 from verification.proofs.replay_parts import fmt_of, op_of, rounding_of, table_of
 from verification.proofs.values import Cells, Table
@@ -58,8 +57,7 @@ class Operators:
             self.e[name] = case.shift(f"e_{name}", -15, 30)
             self.zp[name] = case.integer(f"zp_{name}", *INT32)
             self.low[name], self.high[name] = case.integer(f"low_{name}"), case.integer(f"high_{name}")
-            formats = [f for f, (bits, signed) in zip(BOUNDS.values(), BOUNDS) if bits <= 16 and not (signed and name in "zr")]
-            case.assume(z3.Or(*(z3.And(self.low[name] == a, self.high[name] == b) for a, b in formats)))
+            case.assume(is_format(self.low[name], self.high[name], unsigned=name in "zr"))
             self.wide[name] = case.integer(f"spread_{name}", 0)  # max |q - zp| over the format
             below, above = magnitude(self.low[name] - self.zp[name]), magnitude(self.high[name] - self.zp[name])
             case.assume(self.wide[name] == z3.If(below > above, below, above))

@@ -15,6 +15,8 @@ def plain(value: Any) -> Any:
     """A number or an array as JSON holds it; a binary32 number by its bits, as "0x3f800000"."""
     if isinstance(value, (np.float32, np.float64, float)):
         return f"0x{int(np.float32(value).view(np.uint32)):08x}"
+    if isinstance(value, np.ndarray) and value.dtype.kind == "f":
+        return [plain(v) for v in value]
     if isinstance(value, np.ndarray):
         return value.tolist()
     if isinstance(value, (tuple, list)):
@@ -26,6 +28,8 @@ def parsed(value: Any) -> Any:
     """The number or array of a JSON value, as `plain` writes it."""
     if isinstance(value, str):
         return np.uint32(int(value, 16)).view(np.float32)
+    if isinstance(value, list) and value and isinstance(value[0], str):
+        return np.array([parsed(v) for v in value], np.float32)
     return np.array(value, np.int64) if isinstance(value, list) else value
 
 

@@ -151,6 +151,11 @@ def saturating(case: Case) -> None:
 
 def dispatching(number: int, case: Case) -> None:
     """shift_round is the rounding of its number, on unknown roundings."""
+    if case.fixed is not None:  # the roundings themselves, for a known shift
+        x, s = case.integer("x"), case.fixed("s", 0, 63)
+        found = case.run("rounding.shift_round", x, s, number)
+        case.goal("the result is the named rounding", list(RULES.values())[number](wide(found), wide(x), s))
+        return
     functions = {n: z3.Function(n, *[z3.BitVecSort(64)] * 3) for n in RULES}
     bind = {f"rounding.{n}": lambda x, s, f=f: f(x, s) for n, f in functions.items()}
     case.contract(bind)
@@ -293,6 +298,7 @@ def obligations() -> list[Obligation]:
             function="rounding.shift_round",
             uses=tuple(RULES),
             judge=lambda x, s, r: judge.shift_round(x, s, rounding_of(r)),
+            fallback=(lambda name, low, high: 1,),
         ),
         *lemmas(),
     ]

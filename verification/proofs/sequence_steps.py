@@ -169,14 +169,42 @@ def split(name: str, at: int, reverse: int, moving: int, options: dict[str, int]
             case.goal(f"{field} is the same in one run and in two", z3.And(*(term(p) == term(q) for p, q in pairs)))
 
 
+def landing(kind: str, case: Case) -> None:
+    """The state that a step writes."""
+    t, n, j = 1, 0, 1
+    h, acc = Cells(np.zeros((3, 1, 2), object), "int32"), Cells(np.zeros((2, 1, 2), object))
+    mask = Cells(np.zeros((2, 1, 2) if kind == "mask" else (0, 0, 0), object), "int32")
+    if kind == "mask":
+        mask.cells[t, n, j] = case.integer("mask", 0, 1)
+    low, high = case.integer("qmin", -(2**15), 0), case.integer("qmax", 0, 2**16 - 1)
+    h_prev, h_new = case.integer("h_prev"), case.integer("h_new")
+    case.assume(low <= h_prev, h_prev <= high, low <= h_new, h_new <= high)
+    zp = case.integer("zero_point", *INT32)
+    k = case.integer("k", 0, 2**15) if kind == "zoneout" else -1
+    blended = unknown(case, "blend", [k, h_prev, h_new, zp, low, high])
+    total = unknown(case, "blend_acc", [k, h_prev, h_new, zp, low, high])
+    case.contract({"hidden.zoneout_blend": lambda *a: tuple(unknown(case, f, list(a)) for f in ("blend_acc", "blend"))})
+    case.assume(low <= blended, blended <= high)
+    case.run("programs.land_state", n, j, t, h_prev, h_new, zp, low, high, k, mask, acc, h)
+    wanted: Any = h_new
+    if kind == "mask":
+        wanted = z3.If(mask.cells[t, n, j] == 1, h_prev, h_new)
+    if kind == "zoneout":
+        wanted = blended
+        case.goal("the sum before rounding is kept", acc.cells[t, n, j] == total)
+    case.goal("h[t + 1] is what the clause says", h.cells[t + 1, n, j] == wanted)
+    others = [v for index, v in np.ndenumerate(h.cells) if index != (t + 1, n, j)]
+    case.goal("no other state is written", all(is_known(v) and v == 0 for v in others))
+
+
 def obligations() -> list[Obligation]:
     """The time loop."""
     plain, masked, blended = ({"training": t, "zoneout_k": k} for t, k in ((0, -1), (1, -1), (0, 1000)))
     cases: dict[str, Callable[[Case], None]] = {}
-    for name, moving in (("mshift", 0), ("mshift", 1), ("pot", 0)):
+    for name, moving in (("mshift", 1), ("mshift", 0), ("pot", 0)):
         for reverse in (0, 1):
-            for kind, options in (("plain", plain), ("mask", masked), ("zoneout", blended)):
-                for at in (1, 2):
+            for kind, options, splits in (("plain", plain, (1, 2)), ("mask", masked, (1,)), ("zoneout", blended, (2,))):
+                for at in splits:
                     path = f"{name}{' moving' if moving else ''}"
                     key = f"{path}, {'backward' if reverse else 'forward'}, {kind}, split at {at}"
                     cases[key] = partial(split, name, at, reverse, moving, options)
@@ -186,6 +214,12 @@ def obligations() -> list[Obligation]:
             "each step reads the state that the step before it wrote, the first one the initial state, and no state is written twice",
             "any number of steps, both directions", {"forward": partial(reads, 0), "backward": partial(reads, 1)},
             logic="QF_LIA", function="programs.previous_state",
+        ),
+        Obligation(
+            "land_state", "Z-1, Z-2, S-1",
+            "a step writes h[t + 1] and nothing else: h', or the kept state where the mask is 1, or the blend; int32 holds it",
+            "states of any format of 16 bits or less", {k: partial(landing, k) for k in ("plain", "mask", "zoneout")},
+            logic="QF_UFLIA", function="programs.land_state", uses=("zoneout_mask", "zoneout_blend"),
         ),
         Obligation(
             "split_run", "S-1, S-2, D-2",

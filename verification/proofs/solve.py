@@ -10,10 +10,12 @@ from typing import Any
 import z3
 
 from verification.proofs.case import Case, known
+from verification.proofs.machine import Unsupported
 from verification.proofs.obligation import Obligation
 from verification.proofs.replay import plain, replay
 from verification.proofs.source import Twin, digest
 
+SEARCH = 15_000_000  # z3's count of steps for each known shift, a few seconds, to find a counterexample that replays
 HOLDS, UNKNOWN, COUNTEREXAMPLE = "holds", "unknown", "counterexample"
 
 
@@ -50,6 +52,7 @@ class Result:
 def formulas(case: Case) -> list[Any]:
     """The assertions whose unsatisfiability proves the case."""
     goals = [goal for _, goal in case.machine.goals]
+    assert goals, "a query without a goal"
     return [*case.hypotheses, *case.facts, z3.Not(z3.And(*goals) if len(goals) != 1 else goals[0])]
 
 
@@ -60,9 +63,10 @@ def solver_of(logic: str, timeout: float) -> Any:
     return solver
 
 
-def check(assertions: list[Any], logic: str, timeout: float) -> tuple[Any, Any]:
-    """(sat, unsat or unknown, the solver)"""
+def check(assertions: list[Any], logic: str, timeout: float, steps: int = 0) -> tuple[Any, Any]:
+    """(sat, unsat or unknown, the solver); steps limits z3's own count, so that a search ends at the same place everywhere."""
     solver = solver_of(logic, timeout)
+    solver.set("rlimit", steps)
     solver.add(*assertions)
     return solver.check(), solver
 
@@ -83,18 +87,21 @@ def prove(obligation: Obligation, twin: Twin | None = None, timeout: float | Non
     result = Result(obligation.name, HOLDS, 0, 0.0)
     start = time.monotonic()
     for query in obligation.cases:
-        case = obligation.case(query, twin)
-        result.functions |= {f: digest(f) for f in sorted(case.machine.entered)}
         result.queries += 1
+        try:
+            case = obligation.case(query, twin)
+        except Unsupported as error:
+            result.unknown.append(f"{query} (no term for {error})")
+            result.verdict = UNKNOWN
+            yield result
+            continue
+        result.functions |= {f: digest(f) for f in sorted(case.machine.entered)}
         answer, solver = check(formulas(case), obligation.logic, limit)
         if answer == z3.unknown:
             answer, solver = one_by_one(obligation, case, limit)
-        if answer == z3.unknown:
-            result.unknown.append(query)
-            result.verdict = UNKNOWN
-        elif answer == z3.sat:
-            shown = counterexample(obligation, twin, query, case, solver.model(), limit)
-            if shown["differs"] is not False:
+        if answer != z3.unsat:
+            shown = counterexample(obligation, twin, query, case, solver.model() if answer == z3.sat else None, limit)
+            if shown is not None and shown["differs"] is not False:
                 result.counterexample, result.verdict = shown, COUNTEREXAMPLE
             else:
                 result.unknown.append(query)
@@ -119,16 +126,20 @@ def one_by_one(obligation: Obligation, case: Case, limit: float) -> tuple[Any, A
     return (z3.unknown if undecided else z3.unsat), solver
 
 
-def counterexample(obligation: Obligation, twin: Twin, query: str, case: Case, model: Any, limit: float) -> dict[str, Any]:
-    """A counterexample that replays, if one is found: with the roundings written out for known shifts, else of this model."""
+def counterexample(obligation: Obligation, twin: Twin, query: str, case: Case, model: Any, limit: float) -> Any:
+    """A counterexample that replays, if one is found: with the roundings written out for known shifts, else of this model.
+
+    model    of the query, or None where the solver gave no answer
+    Returns  {"query", "failed", "inputs", "differs", ...}, or None
+    """
     for fixed in obligation.fallback:
         again = obligation.case(query, twin, fixed)
-        answer, solver = check(formulas(again), obligation.logic, limit)
+        answer, solver = check(formulas(again), obligation.logic, limit, SEARCH)
         if answer == z3.sat:
             shown = described(obligation, twin, query, again, solver.model())
             if shown["differs"]:
                 return shown
-    return described(obligation, twin, query, case, model)
+    return None if model is None else described(obligation, twin, query, case, model)
 
 
 def described(obligation: Obligation, twin: Twin, query: str, case: Case, model: Any) -> dict[str, Any]:
