@@ -1,12 +1,14 @@
 """Between tensors of reals and tensors of codes, on the tensor's own device.  [SPEC Q-1, Q-2, Q-3]
 
 Every float operation is one binary32 operation. On a GPU these are torch's, and a divisor is a tensor on the same device,
-because torch turns a division by a number into a multiplication there; on the CPU one compiled pass does them all.
+because torch turns a division by a number into a multiplication there, or one kernel each way; on the CPU they are one
+compiled pass.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -16,7 +18,7 @@ import torch
 from cuda_impl.fast.network import narrowest_dtype
 from golden.spec.formats import IntFormat
 from golden.spec.params import MShiftParams, PotParams
-from quant_gru import module_host
+from quant_gru import module_cuda, module_host
 
 DTYPES = {"int8": torch.int8, "uint8": torch.uint8, "int16": torch.int16, "uint16": torch.int32}
 
@@ -57,10 +59,11 @@ class Point:
         return self._number(self.zero_point)
 
     @cached_property
-    def _host(self) -> tuple[Any, tuple[np.float32, ...]]:
-        """The compiled pass and its numbers: scale or reciprocal, zero point, qmin, qmax, the code of NaN."""
+    def _numbers(self) -> tuple[Any, tuple[Any, ...]]:
+        """The compiled pass of the CPU, and its numbers: scale or reciprocal, zero point, qmin, qmax, the code of NaN."""
         qmin, qmax = self.fmt.qmin, self.fmt.qmax
-        numbers = (float(self._inverse) if self.reciprocal else self.scale, self.zero_point, qmin, qmax, self._nan)
+        factor = np.float32(1) / np.float32(self.scale) if self.reciprocal else self.scale
+        numbers = (factor, self.zero_point, qmin, qmax, self._nan)
         program = module_host.multiply_to_codes if self.reciprocal else module_host.divide_to_codes
         return program, tuple(np.float32(v) for v in numbers)
 
@@ -73,13 +76,26 @@ class Point:
         t = v * self._inverse if self.reciprocal else v / self._scale
         return t.add_(self._zero) if self.zero_point else t
 
+    @cached_property
+    def kernels(self) -> module_cuda.Pair | None:
+        """The kernels of a GPU, or None where torch's operations are used."""
+        name = str(self.dtype).removeprefix("torch.")
+        return module_cuda.kernels(self.reciprocal, name, self.device.index or 0, _CHECKS[self.reciprocal, self.dtype])
+
     def quantize(self, v: torch.Tensor) -> torch.Tensor:
         """float32 [...] to codes, contiguous.  [SPEC Q-1, Q-2]"""
+        program, numbers = self._numbers
         if self.device.type != "cpu":
-            return self.quantize_by_torch(v)
+            if torch.cuda.current_device() != self.device.index or self.kernels is None:
+                return self.quantize_by_torch(v)
+            return self._quantize_by(self.kernels[0], v)
         codes = torch.empty(v.shape, dtype=self.dtype)
-        program, numbers = self._host
         program(v.detach().contiguous().view(-1).numpy(), *numbers, codes.view(-1).numpy())
+        return codes
+
+    def _quantize_by(self, kernel: module_cuda.Kernel, v: torch.Tensor) -> torch.Tensor:
+        v, codes = v.contiguous(), torch.empty(v.shape, dtype=self.dtype, device=self.device)
+        kernel.start(v.numel(), v, codes, *self._numbers[1])
         return codes
 
     def quantize_by_torch(self, v: torch.Tensor) -> torch.Tensor:
@@ -95,10 +111,17 @@ class Point:
     def dequantize(self, q: torch.Tensor) -> torch.Tensor:
         """Codes of at most 16 bits to float32: f32(f32(q - zp) * scale).  [SPEC Q-3]"""
         if self.device.type != "cpu":
-            return self.dequantize_by_torch(q)
+            if torch.cuda.current_device() != self.device.index or self.kernels is None:
+                return self.dequantize_by_torch(q)
+            return self._dequantize_by(self.kernels[1], q)
         reals = torch.empty(q.shape, dtype=torch.float32)
         codes = q.contiguous().view(-1).numpy()
         module_host.to_reals(codes, np.int64(self.zero_point), np.float32(self.scale), reals.view(-1).numpy())
+        return reals
+
+    def _dequantize_by(self, kernel: module_cuda.Kernel, q: torch.Tensor) -> torch.Tensor:
+        q, reals = q.contiguous(), torch.empty(q.shape, dtype=torch.float32, device=self.device)
+        kernel.start(q.numel(), q, reals, self.scale, self.zero_point)
         return reals
 
     def dequantize_by_torch(self, q: torch.Tensor) -> torch.Tensor:
@@ -108,6 +131,31 @@ class Point:
         if abs(self.zero_point) < 1 << 20:  # the difference is exact in binary32
             return torch.sub(q, self._zero).mul_(self._scale)
         return (q.to(torch.int64) - self.zero_point).to(torch.float32).mul_(self._scale)
+
+
+def _check(reciprocal: bool, dtype: torch.dtype) -> Callable[[module_cuda.Pair], bool]:
+    """Whether kernels give the bits of torch's own operations on this device, over values of every kind."""
+
+    def check(kernels: module_cuda.Pair) -> bool:
+        device = torch.device("cuda", kernels[0].device)
+        near = (torch.arange(-2000, 2000, device=device) + 0.5) * 0.0234375
+        far = torch.tensor([0.0, -0.0, float("inf"), -float("inf"), float("nan"), 1e-40, -3e38, 3e38], device=device)
+        v = torch.cat([near, torch.linspace(-5, 5, 4096, device=device), far])
+        for scale, zero_point in ((0.0234375, 0), (0.023529412224888802, 3), (2.0**-5, -7)):
+            p = Point(scale, zero_point, IntFormat(8, dtype != torch.uint8), reciprocal, device)
+            p = replace(p, fmt=IntFormat(16, True)) if dtype == torch.int16 else p
+            codes = p.quantize_by_torch(v).to(dtype)
+            mine = torch.empty_like(codes)
+            kernels[0].start(v.numel(), v, mine, *p._numbers[1])
+            reals = p._dequantize_by(kernels[1], codes)
+            if not torch.equal(mine, codes) or not torch.equal(reals, p.dequantize_by_torch(codes)):
+                return False
+        return True
+
+    return check
+
+
+_CHECKS = {(flag, dtype): _check(flag, dtype) for flag in (False, True) for dtype in DTYPES.values()}
 
 
 def point(params: MShiftParams | PotParams, tensor: str, device: torch.device) -> Point:
