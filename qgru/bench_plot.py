@@ -29,9 +29,12 @@ def draw(axes: dict[str, list[dict[str, Any]]], path: Path) -> None:
         x0 = points[len(points) // 2][0]
         plot.loglog([x0, x1], [y1 * (x0 / x1) ** slope, y1], linestyle=":", color="gray", label=f"slope {slope}")
         others = ", ".join(f"{k} = {v}" for k, v in fixed.items() if k != axis and not (axis == "H" and k == "C"))
+        sizes = [record["size"][axis] for record in records]
+        plot.set_xticks(sizes, [str(size) for size in sizes])
+        plot.set_xticks([], minor=True)
         plot.set(xlabel=axis if axis != "H" else "H = C", ylabel="ms", title=others)
         plot.legend()
-        plot.grid(True, which="both", alpha=0.3)
+        plot.grid(True, alpha=0.3)
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path)
 

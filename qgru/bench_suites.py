@@ -93,6 +93,7 @@ def configuration(
         entry = {"name": name, "kind": "ours" if name in ours else "peer", **summary(samples, size[0], macs)}
         if name in ours:
             entry |= distance(size, entry["ms"]["median"], floors)
+            entry["ratios_of_minima"] = {p: figure(min(seconds[p]) / min(samples)) for p in others}
             entry["ratios"] = {p: figure(statistics.median(seconds[p]) / statistics.median(samples)) for p in others}
         entries.append(entry)
     t, n, c, h = size

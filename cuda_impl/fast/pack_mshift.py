@@ -18,7 +18,7 @@ from cuda_impl.fast.host_cell_mshift import (
     NUMBERS,
 )
 from cuda_impl.fast.pack import units_by_block
-from cuda_impl.rescale import align
+from golden.spec.formats import INT32
 from golden.spec.params import MShift, MShiftDynamicParams, MShiftParams
 
 
@@ -51,8 +51,8 @@ def bias_constants(p: MShiftParams) -> np.ndarray:
     hidden = p.hidden_size
 
     def aligned(bias: np.ndarray, gate: int, m: MShift) -> np.ndarray:
-        part = bias[gate * hidden : (gate + 1) * hidden]
-        return np.array([int(align(int(v), m.multiplier, m.shift)) for v in part], np.int64)
+        exact = bias[gate * hidden : (gate + 1) * hidden].astype(np.int64) * m.multiplier + half_of(m.shift)
+        return np.clip(exact >> m.shift, INT32.qmin, INT32.qmax)
 
     return units_by_block(
         np.stack(

@@ -13,7 +13,7 @@ from cuda_impl.fast.host_cell_pot import AT_BIAS, AT_ONE, AT_OPERATORS, AT_ZONEO
 from cuda_impl.fast.host_ir import GATES
 from cuda_impl.fast.pack import Packed, units_by_block
 from cuda_impl.hidden import pot_one
-from cuda_impl.rounding import TIES_AWAY, TIES_EVEN, shift_round
+from cuda_impl.rounding import TIES_AWAY, TIES_EVEN
 from golden.spec.bounds import spread
 from golden.spec.params import PotParams
 from golden.spec.rounding import Rounding
@@ -44,6 +44,15 @@ def split_shift(s: int, bits: int) -> tuple[int, int, int]:
     if s <= 0:
         return min(-s, bits - 1), 0, 0
     return (0, 1 << (s - 1), s) if s < bits else (0, 0, bits - 1)
+
+
+def rounded(x: np.ndarray, shifts: np.ndarray, rounding: int) -> np.ndarray:
+    """shift_round of int64 arrays, on the magnitude; a left shift fits, as the parameter check says.  [SPEC R-2, R-3]"""
+    left, half, right = np.array([split_shift(int(s), 64) for s in shifts], np.int64).T
+    size = np.abs(x) << left
+    if rounding == TIES_EVEN:
+        half = half - (half > 0) + ((size >> right) & (half > 0))
+    return np.sign(x) * ((size + half) >> right)
 
 
 def one_of(p: PotParams) -> int:
@@ -85,8 +94,7 @@ def biases(p: PotParams) -> np.ndarray:
     def moved(name: str, gate: int, target: str) -> np.ndarray:
         part = slice(gate * hidden, (gate + 1) * hidden)
         codes, exponents = getattr(p, name)[part], np.asarray(ops[f"weight.{name}"].exponent, np.int64)[part]
-        shifts = exponents - ops[target].exponent
-        return np.array([int(shift_round(int(c), int(s), rounding_of(p))) for c, s in zip(codes, shifts)], np.int64)
+        return rounded(codes.astype(np.int64), exponents - ops[target].exponent, rounding_of(p))
 
     return np.stack(
         [
