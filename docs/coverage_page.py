@@ -23,35 +23,41 @@ qgru coverage set campaign --merge record.json
 qgru coverage record.json --json
 ```
 
-A target is a vector set in any of its formats, the folder of a campaign, whose `vectors` are counted, or a record that `--merge` wrote. Records
-are sparse, canonical JSON and can be joined; a set that two records both counted is refused. Exit code 0 says that every
-reachable point of the chosen stages is hit, 1 that some are not.
+A target is a vector set in any of its formats, the folder of a campaign, whose `vectors` are counted, or a record that
+`--merge` wrote. Records are sparse, canonical JSON and can be joined; a set that two records both counted is refused. Exit
+code 0 says that every reachable point of the chosen stages is hit, 1 that some are not.
 
 ## The points
 
-| kind | classes |
-|---|---|
-| rounding | sign x least bit of the quotient x first dropped bit (guard) x any bit below it (sticky), in two's complement, with the side of the saturation behind it: `- lsb0 guard1 sticky0 low` is a negative tie above an even floor whose result is below the format. At the float boundary the same of a binary32 number |
-| tie | of datapath P, where ties away and ties to even part: sign and least bit of ties under each |
-| shift | to the left, by 0, to the right |
-| saturation | below the format, its least code, inside, its greatest code, above |
-| table | each of the 256 entries, by 8-bit and by 16-bit inputs; each segment |
-| zero point | inside its format, at either end, below, above |
-| event, step | of moving ranges: least width and amplitude, one-sided ranges, ends that are 0, zero points at both ends; the first step, a moved range |
-| multiplier | of moving ranges: 0, inside, at its limit |
-| option, mask | steps, rows, direction, initial state, training, zoneout; kept and taken units |
+- **rounding**: sign x least bit of the quotient x first dropped bit (guard) x any bit below it (sticky), in two's complement,
+  with the side of the saturation behind it. `- lsb0 guard1 sticky0 low` is a negative tie above an even floor, its result
+  below the format. At the float boundary it is the same of a binary32 number.
+- **tie**: of datapath P, where ties away and ties to even part: sign and least bit of the ties under each.
+- **shift**: to the left, by 0, to the right.
+- **saturation**: below the format, its least code, inside, its greatest code, above.
+- **table**: each of the 256 entries, by 8-bit and by 16-bit inputs; each segment.
+- **zero point**: inside its format, at either end, below, above.
+- **event**, **step**: of moving ranges: least width and amplitude, one-sided ranges, ends that are 0, zero points at both
+  ends; the first step, a moved range.
+- **multiplier**: of moving ranges: 0, inside, at its limit.
+- **option**, **mask**: steps, rows, direction, initial state, training, zoneout; kept and taken units.
 
-`mshift/...` are the stages of the cell of datapath M (GM-1 to GM-3), whose ranges stand still or move: a class counts in either. `mshift-dynamic/...` are
-what moving ranges add (D), `pot/...` is datapath P. `step .../...` are the steps that the vectors check one by one; a step
-that is a chain of stages (a gate, a hidden update) has the coarse classes there and the full ones in the cells. The shifts inside of segments (A-3, A-4) are one
-stage for the three gates.
+`mshift/...` are the stages of the cell of datapath M (GM-1 to GM-3), whose ranges stand still or move: a class counts in
+either. `mshift-dynamic/...` are what moving ranges add (D), `pot/...` is datapath P. `step .../...` are the steps that the
+vectors check one by one; a step that is a chain of stages (a gate, a hidden update) has coarse classes there and the full
+ones in the cells. The shifts inside of segments (A-3, A-4) are one stage for the three gates.
 
-**Reach an output**: with the code of the stage one off, up or down, and everything else as recorded, the output of the same step changes. It is asked
-of every hit, and exactly: behind the products every stage works unit by unit, and what goes through a product is moved one input at a
-time. Terms of a sum move the sum, and the shifts inside of a segment the gate's code. **Reach the last state**: the change is at the last step, or an output one off there
-changes the last state of a run that goes on from it; up to four hits of a point are tried. The results of a single step are looked at
-themselves. Kinds that say how a run is set up (shift, zero point, event, step, multiplier, option) have no code that could be one off.
+**Reach an output**: with the code of the stage one off, up or down, and everything else as recorded, the output of the same
+step changes. It is asked of every hit, and exactly: behind the products every stage works unit by unit, and what goes through
+a product is moved one input at a time. Terms of a sum move the sum, and the shifts inside of a segment the gate's code.
+**Reach the last state**: the change is at the last step, or an output one off there changes the last state of a run that goes
+on from it; up to four hits of a point are tried. The results of a single step are looked at themselves. Kinds that say how a
+run is set up (shift, zero point, event, step, multiplier, option) have no code that could be one off.
 """
+
+
+COLUMNS = "| points | unreachable | hit | codes hit | reach an output | reach the last state |"
+RULE = "|---|---|---|---|---|---|---|"
 
 
 def page(record: Record) -> str:
@@ -62,8 +68,7 @@ def page(record: Record) -> str:
     parts = [HEAD, "## Level 1", "", totals(lines) + ".", "", _totals(record)]
     left = missed(record)
     parts += ["", "## Open", "", "Neither hit nor proved unreachable:", "", *[f"- {p}" for p in left]] if left else []
-    parts += ["", "## Stages", "", "| stage | points | unreachable | hit | codes hit | reach an output | reach the last state |"]
-    parts.append("|---|---|---|---|---|---|---|")
+    parts += ["", "## Stages", "", f"| stage {COLUMNS}", RULE]
     for x in lines:
         cells = (x.points, x.unreachable, x.hit, x.codes, x.output, x.last)
         parts.append(f"| {x.stage} | " + " | ".join(str(c) for c in cells) + " |")
@@ -81,7 +86,7 @@ def page(record: Record) -> str:
 def _totals(record: Record) -> str:
     from verification.coverage.summary import summary
 
-    rows = ["| part | points | unreachable | hit | codes hit | reach an output | reach the last state |", "|---|---|---|---|---|---|---|"]
+    rows = [f"| part {COLUMNS}", RULE]
     for name, prefix in (
         ("datapath M, the cell", "mshift/"),
         ("datapath M, moving ranges", "mshift-dynamic/"),

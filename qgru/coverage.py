@@ -20,7 +20,7 @@ SHOWN = 40
 @click.command()
 @click.argument("targets", nargs=-1, required=True, metavar="TARGET...", type=click.Path(path_type=Path))
 @click.option("--merge", "out", type=click.Path(path_type=Path), help="Write what all targets meet together to this file.")
-@click.option("--stage", "wanted", multiple=True, help="Only stages whose name starts so, as mshift/ or pot/z; may be repeated.")
+@click.option("--stage", "wanted", multiple=True, help="Only stages whose names start so: mshift/, pot/z; may be repeated.")
 @click.option("--propagation", is_flag=True, help="Also ask which hits reach an output, and the last state.")
 @click.option("--missing", is_flag=True, help="List every reachable point that is not hit, not the first few only.")
 @click.option("--json", "as_json", is_flag=True, help="One line of JSON.")
@@ -58,9 +58,9 @@ def command(
 
 def _joined(targets: tuple[Path, ...], propagation: bool) -> Record:
     """The records of all targets, joined."""
+    from vectors.reader import form_of, open_set
     from verification.coverage.measure import measure
     from verification.coverage.record import read_record
-    from vectors.reader import form_of, open_set
 
     records: list[Record] = []
     for target in targets:

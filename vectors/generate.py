@@ -9,12 +9,25 @@ from golden.spec.errors import ParameterError
 from vectors.draw import Draw
 from vectors.kinds import AnyCase
 from vectors.minimum import LEVELS
-from vectors.plan import boundary, chains, mshift, pot, refusals, rounding, runs, scaling, tables
+from vectors.plan import (
+    boundary,
+    chains,
+    corner_steps,
+    corner_tables,
+    corners,
+    mshift,
+    pot,
+    refusals,
+    rounding,
+    runs,
+    scaling,
+    tables,
+)
 from vectors.plan.planned import Planned
 from vectors.writer import write_set
 
 DATAPATHS = ("all", "mshift", "mshift-dynamic", "pot")
-GROUPS = (rounding, scaling, boundary, tables, mshift, pot, runs, chains, refusals)
+GROUPS = (rounding, scaling, boundary, tables, mshift, pot, runs, corners, corner_tables, corner_steps, chains, refusals)
 
 
 def planned(level: int, datapath: str = "all") -> list[Planned]:

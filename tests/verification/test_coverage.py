@@ -1,4 +1,4 @@
-"""Coverpoints: classes by hand, what a code one off reaches against golden's own steps, records, proofs, draws toward what lacks."""
+"""Coverpoints: classes by hand, what a code one off reaches by golden's own steps, records, proofs, draws toward what lacks."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """Parameter sets drawn so that one short run meets many corners: ratios with few fraction bits, so that ties are common,
 terms of a few codes beside terms that fill their accumulator, and zero points in every region.
 
-A set is a frame, which all units share, and units, each drawn by itself: units can be chosen one by one. The first two units
-drive the others: only their states enter the products with R.
+A set is a frame, which all units share, and units, each drawn by itself: units can be chosen one by one, but where ranges move,
+which couple them. The first two units drive the others: only their states enter the products with R.
 """
 
 from __future__ import annotations
@@ -79,22 +79,23 @@ def columns(units: Sequence[Draw], make: Callable[[Draw], np.ndarray]) -> np.nda
     return several.reshape(*several.shape[:-2], -1)
 
 
-def weights(units: Sequence[Draw], rows: int, bits: int, in_use: int = DRIVERS) -> np.ndarray:
-    """int64 [rows, 3H], only the first rows of a column in use; a third of the columns are 0."""
-
-    def column(u: Draw) -> np.ndarray:
-        out = np.zeros((rows, 3), np.int64)
-        used = min(rows, in_use)
-        values = u.spread(bits, True, 3 * used).reshape(used, 3)
-        out[:used] = np.where(u.integers(0, 2, 3) == 0, 0, values)
-        return out
-
-    return columns(units, column)
+def column(unit: Draw, rows: int, bits: int, in_use: int = DRIVERS) -> np.ndarray:
+    """int64 [rows, 3], the weights of a unit: only the first rows in use, a third of the gates 0."""
+    out = np.zeros((rows, 3), np.int64)
+    used = min(rows, in_use)
+    values = unit.spread(bits, True, 3 * used).reshape(used, 3)
+    out[:used] = np.where(unit.integers(0, 2, 3) == 0, 0, values)
+    return out
 
 
-def m_tables(draw: Draw, gate_bits: int, zero_points: dict[str, int]) -> dict[str, DirectTable]:
+def weights(units: Sequence[Draw], rows: int, bits: int) -> np.ndarray:
+    """int64 [rows, 3H] of the units' columns."""
+    return columns(units, lambda u: column(u, rows, bits))
+
+
+def m_tables(draw: Draw, gate_bits: int, zero_points: dict[str, int]) -> dict[str, Any]:
     """Direct tables of datapath M: of the functions, or any integers."""
-    out = {}
+    out: dict[str, Any] = {}
     fmt = INT8 if gate_bits == 8 else INT16
     for k in GATES:
         function = "tanh" if k == "g" else "sigmoid"
@@ -139,7 +140,8 @@ def static(draw: Draw, inputs: int, units: Sequence[Draw]) -> MShiftParams:
     m |= {f"m_Rh_{k}": among(draw, (*ends, *(ratio(draw, among(draw, (0, -3, 15, 18, 20))) for _ in range(4)))) for k in "zr"}
     m |= {f"m_{k}": ratio(draw, among(draw, (-3, -2, -1, 0)) + wide) for k in GATES}
     m |= {"m_rRh": ratio(draw, among(draw, (-7, -5, -2, 0)), 2**24 - 1)}
-    m |= {"m_one": ratio(draw, quiet := among(draw, (0, -1, -3, -5, -7))), "m_gh": ratio(draw, among(draw, (-7, -6, -5)) - quiet)}
+    m["m_one"] = ratio(draw, quiet := among(draw, (0, -1, -3, -5, -7)))
+    m["m_gh"] = ratio(draw, among(draw, (-7, -6, -5)) - quiet)
     pre |= {k: far(draw, m[f"m_{k}"], pre[k]) for k in GATES if gate_bits == 8}
     biases = columns(units, lambda u: opposed(u, 9))
     scales: dict[str, Any] = dict.fromkeys(("s_w", "s_r", "s_x", "s_h", "s_bx", "s_br"), 2.0**-7)
@@ -164,7 +166,7 @@ def static(draw: Draw, inputs: int, units: Sequence[Draw]) -> MShiftParams:
 
 def near(draw: Draw, codes: np.ndarray, exponent: int) -> np.ndarray:
     """float32: codes and fractions beside them, times 2**exponent."""
-    parts = draw.pick((0, 0, 0.25, -0.25, 0.5, -0.5, 0.125, 0.75), codes.size).reshape(codes.shape)
+    parts = draw.pick((0, 0.375, 0.25, -0.25, 0.5, -0.5, 0.125, 0.75), codes.size).reshape(codes.shape)
     return np.ldexp(codes + parts, exponent).astype(np.float32)
 
 
@@ -173,11 +175,12 @@ def dynamic(draw: Draw, inputs: int, units: Sequence[Draw]) -> MShiftDynamicPara
     gate_bits = 16 if one(draw, 0, 4) == 0 else 8
     zp = dict.fromkeys(GATES, 0) if gate_bits == 16 else _regions(draw, GATES)
     real: dict[str, Any] = {}
-    for name, rows, exponent in (("W", inputs, -7), ("R", len(units), among(draw, (-7, -9, 6, 8, 9, 11)))):
-        codes = np.clip(weights(units, rows, *((5, rows) if name == "W" else (5,))), -126, 126)
-        real[name] = near(draw, codes, exponent)
-        if name == "R":
-            real[name][DRIVERS:] = 0
+    for name, rows, in_use, exponent in (
+        ("W", inputs, inputs, -7),
+        ("R", len(units), DRIVERS, among(draw, (-7, -9, 6, 8, 9, 11))),
+    ):
+        used = columns(units, lambda u, k=in_use, e=exponent: near(u, column(u, k, 5, k), e))  # type: ignore[misc]
+        real[name] = np.concatenate([used, np.zeros((rows - in_use, used.shape[1]), np.float32)])
         real[name][0, 0], real[name][1, 1] = np.ldexp(np.float32(127), exponent), np.ldexp(np.float32(-127), exponent)
     biases = columns(units, lambda u: near(u, opposed(u, 9, 34), -14))
     real |= {"bx": np.ascontiguousarray(biases[0]), "br": np.ascontiguousarray(biases[1])}
@@ -195,7 +198,7 @@ def dynamic(draw: Draw, inputs: int, units: Sequence[Draw]) -> MShiftDynamicPara
         gate_bits=gate_bits,
         x_symmetric=bool(one(draw, 0, 1)),
         h_symmetric=bool(one(draw, 0, 1)),
-        shift=among(draw, (6, 6, 7, 8, 9, 4, 0, 31, 12)),
+        shift=among(draw, (6, 6, 7, 8, 9, 4, 2, 0, 31, 31, 12)),
         shift_bias=among(draw, (1, 2, 3, 4, 6, 0, 31)),
         reciprocal=bool(one(draw, 0, 1)),
     )
@@ -221,7 +224,8 @@ def pot(draw: Draw, inputs: int, units: Sequence[Draw]) -> PotParams:
     tables: dict[str, Any] = {}
     for k, kind in zip(GATES, kinds, strict=True):
         make = wild_line if kind == "line" else wild_parabola
-        tables[f"act_{k}"] = make(draw, "tanh" if k == "g" else "sigmoid", operators[f"gate.{k}_pre"], operators[f"gate.{k}_out"])
+        function = "tanh" if k == "g" else "sigmoid"
+        tables[f"act_{k}"] = make(draw, function, operators[f"gate.{k}_pre"], operators[f"gate.{k}_out"])
     return PotParams(
         weights(units, inputs, 8),
         weights(units, len(units), 8),
@@ -271,7 +275,8 @@ def wild_line(draw: Draw, function: str, pre: Operator, out: Operator) -> Activa
     thresholds = _thresholds(draw, pre.fmt, 16)
     centre = thresholds - 8 - pre.zero_point
     level = draw.integers(-150, 150, 16) + middle
-    intercepts = level - np.where(shifts > 0, (slopes * centre) >> np.maximum(shifts, 0), slopes * centre << np.maximum(-shifts, 0))
+    right, left = (slopes * centre) >> np.maximum(shifts, 0), slopes * centre << np.maximum(-shifts, 0)
+    intercepts = level - np.where(shifts > 0, right, left)
     return PiecewiseLinear(
         function, thresholds, slopes, shifts, intercepts, pre.fmt, out.fmt, pre.zero_point, out.zero_point
     )

@@ -41,7 +41,8 @@ def cases() -> Plan:
         constants = {**_op("Rh", INT8, 6, -4), **_op("A", INT8, 5, 2), **_op("r", UINT8, 7, 1), **_op("P", INT8, 9, 7), **rs}
         comment = f"ties {rounding}: every tie of the product."
         yield _case("pot_reset_path", f"corners-{rounding}", P_ONLY, comment, constants, _product)
-        constants = {**_op("Wx", INT8, 7, 9), **_op("P", INT8, 6, -3), **_op("pre", INT8, 4, 2), **fmt_constants(INT8, "_out"), **rs}
+        constants = {**_op("Wx", INT8, 7, 9), **_op("P", INT8, 6, -3), **_op("pre", INT8, 4, 2)}
+        constants |= {**fmt_constants(INT8, "_out"), **rs}
         table = partial(pot_table, "tanh", "piecewise_linear", Operator(INT8, 4, 2), Operator(INT8, 7, 0))
         comment = f"ties {rounding}: every tie of the terms."
         yield _case("pot_candidate", f"corners-{rounding}", P_ONLY, comment, constants, _terms, table)

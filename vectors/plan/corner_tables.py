@@ -53,7 +53,7 @@ def _candidates() -> np.ndarray:
 
 def _mshift(bits: int) -> Params:
     """z*(h - zp) + (127 - z)*g over 127: unit 0 has g = -128, unit 1 has z = 1."""
-    fmt, step = (INT8, 1) if bits == 8 else (INT16, 257)
+    fmt, step, zp_x = (INT8, 1, 0) if bits == 8 else (INT16, 257, 150)  # the biases take the zero point back
     update = (np.arange(256) * 45 + 1 - 128 * 45) % 128
     tables: dict[str, Any] = {
         "table_z": DirectTable("sigmoid", update, fmt, INT8),
@@ -67,11 +67,12 @@ def _mshift(bits: int) -> Params:
     return MShiftParams(
         W=np.array([[1, 0, 0, 1, 0, 4]]),
         R=np.zeros((2, 6), np.int32),
-        bx=np.array([0, 0, 0, 0, 0, 4 * BIAS]),
+        bx=np.array([zp_x, 0, 0, zp_x, 0, 4 * (zp_x + BIAS)]),
         br=np.array([0, 0, 0, 0, 0, 1]),
         **scales,
         **m,
         **tables,
+        zp_x=zp_x,
         gate_bits=bits,
     )
 

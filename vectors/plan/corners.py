@@ -22,6 +22,12 @@ from vectors.plan.corner_sets import among, near, one
 from vectors.plan.planned import DYNAMIC, P_ONLY, STATIC_M, Plan, Planned
 
 BATCH = 4
+KEEPING = {("mshift", 9738), ("pot", 9309)}
+"""Runs that keep every state, whatever was drawn."""
+LATER = 5
+"""Steps behind the first one of a run with moving ranges."""
+ONE_ROW = 9000
+"""Frames from this number on have one row, and one step."""
 INPUTS = {"mshift": 2, "dynamic": 8, "pot": 2}
 DATAPATHS = {"mshift": STATIC_M, "dynamic": DYNAMIC, "pot": P_ONLY}
 SETS: dict[str, Callable[..., Params]] = {
@@ -51,11 +57,14 @@ def drawn(name: str, frame: int, units: Sequence[int]) -> tuple[Params, np.ndarr
     options: dict[str, Any] = {"reverse": bool(one(draw, 0, 1))}
     if one(draw, 0, 1):
         options["zoneout"] = among(draw, (0.5, 0.25, 0.375, 0.125, 0.9375, 1.0))
-    fmt = params.fmt_h
-    h = np.stack([u.mixed(fmt.bits, fmt.signed, BATCH) for u in several], axis=-1)
+    if (name, frame) in KEEPING:
+        options["zoneout"] = 1.0
+    fmt, rows = params.fmt_h, BATCH if frame < ONE_ROW else 1
+    h = np.stack([u.mixed(fmt.bits, fmt.signed, rows) for u in several], axis=-1)
     if name == "dynamic":
-        return params, *_reals(draw, params, h, several), options
-    x = draw.mixed(params.fmt_x.bits, params.fmt_x.signed, BATCH * INPUTS[name]).reshape(1, BATCH, -1)
+        x, h0 = _reals(draw, params, h, several)
+        return params, _time_order(draw, x, options["reverse"]) if rows > 1 else x, h0, options
+    x = draw.mixed(params.fmt_x.bits, params.fmt_x.signed, rows * INPUTS[name]).reshape(1, rows, -1)
     return params, x.astype(np.int32), h.astype(np.int32), options
 
 
@@ -64,7 +73,7 @@ def _reals(draw: Draw, params: Any, h: np.ndarray, units: Sequence[Draw]) -> tup
     exponent = among(draw, (-7, -7, -7, -7, -20))
     zero_point = 0 if params.x_symmetric else among(draw, (0, -128, 127, 40, -77))
     low, high = (-127, 127) if params.x_symmetric else (-128 - zero_point, 127 - zero_point)
-    codes = draw.integers(low, high, BATCH * params.input_size).reshape(1, BATCH, -1)
+    codes = draw.integers(low, high, len(h) * params.input_size).reshape(1, len(h), -1)
     unit = np.float32(2.0**exponent)
     x = np.clip(near(draw, codes, exponent), np.float32(low) * unit, np.float32(high) * unit)
     x[0, 0, 0], x[0, -1, -1] = np.float32(low) * unit, np.float32(high) * unit
@@ -89,6 +98,16 @@ def _reals(draw: Draw, params: Any, h: np.ndarray, units: Sequence[Draw]) -> tup
         known["x_min"] = before(float(np.float32(-127 - (not params.x_symmetric)) * unit), float(x.min()))
     state: dict[str, Any] = {k: float(np.float32(v)) for k, v in known.items()}
     return x, DynamicState(h, s_h, zp_h, **state, steps=3, s_b=2.0 ** among(draw, (-14, -13, -11, -24, -4)))
+
+
+def _time_order(draw: Draw, first: np.ndarray, reverse: bool) -> np.ndarray:
+    """x [T,N,C]: the first step and five more of other sizes, some of one sign or 0."""
+    sizes = np.ldexp(np.float32(1), draw.integers(-12, 12, LATER)).astype(np.float32)
+    signs = draw.pick((1, 1, 0, 2, 3), LATER)
+    later = [np.roll(first[0], i + 1, 0) * size for i, size in enumerate(sizes)]
+    kinds = (lambda v: np.zeros_like(v), lambda v: v, np.abs, lambda v: -np.abs(v))
+    steps = [first[0], *(kinds[k](v) for k, v in zip(signs.tolist(), later, strict=True))]
+    return np.ascontiguousarray(np.stack(steps[::-1] if reverse else steps).astype(np.float32))
 
 
 def before(wanted: float, now: float) -> float:

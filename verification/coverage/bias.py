@@ -1,12 +1,13 @@
 """Drawing toward what is not met yet: problems for the strategies, and the numbers that vectors/plan/corners.py takes.
 
-The draws are those of the corner runs: multipliers and shifts that make ties, terms that fill their accumulators, zero points in
-every region. Of several draws the one is taken that meets the most points that a record lacks.
+The draws are those of the corner runs: multipliers and shifts that make ties, terms that fill their accumulators, zero points
+in every region. Of several draws the one is taken that meets the most points that a record lacks.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -43,7 +44,7 @@ def problem(datapath: str, frame: int, units: Sequence[int]) -> Problem:
 
 def case(aimed: Problem) -> Case:
     """A problem with its golden trace."""
-    given = {"mask": aimed.mask, "zoneout": aimed.zoneout, "training": aimed.training}
+    given: dict[str, Any] = {"mask": aimed.mask, "zoneout": aimed.zoneout, "training": aimed.training}
     trace = aimed.run(forward)
     return case_from_trace("aimed", aimed.params, aimed.x, aimed.h0, trace, group="aimed", flags=(), **given)
 

@@ -31,7 +31,7 @@ class Group(NamedTuple):
     place: str
     kind: str
     labels: tuple[str, ...]
-    index: np.ndarray
+    index: np.ndarray  # type: ignore[assignment]
 
 
 def cross(x: Any, s: Any) -> np.ndarray:
@@ -114,6 +114,5 @@ def region(place: str, zero_point: int, fmt: IntFormat) -> Group:
 
 def events(place: str, kind: str, labels: tuple[str, ...], met: dict[str, Any]) -> list[Group]:
     """One group for each label: how often it is met."""
-    return [
-        Group(place, kind, labels, np.where(np.atleast_1d(np.asarray(met[name], bool)), i, -1)) for i, name in enumerate(labels) if name in met
-    ]
+    flags = {name: np.atleast_1d(np.asarray(met[name], bool)) for name in labels if name in met}
+    return [Group(place, kind, labels, np.where(flags[name], i, -1)) for i, name in enumerate(labels) if name in flags]

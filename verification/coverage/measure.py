@@ -17,7 +17,11 @@ from verification.coverage.runs import Met, met
 
 
 def measure(
-    cases: Iterable[Any], *, propagation: bool = True, sources: tuple[str, ...] = (), advance: Callable[[int], None] | None = None
+    cases: Iterable[Any],
+    *,
+    propagation: bool = True,
+    sources: tuple[str, ...] = (),
+    advance: Callable[[int], None] | None = None,
 ) -> Record:
     """The record of some cases.
 

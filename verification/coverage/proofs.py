@@ -34,14 +34,14 @@ def rounding_keeps_the_sign() -> bool:
 
 
 def a_zero_point_inside_keeps_the_side() -> bool:
-    """D-2: a negative difference, rounded, is at most 0; with a zero point in int8 it is at most 127, and the other way round."""
+    """D-2: a negative difference, rounded, is at most 0, so with a zero point in int8 at most 127; the other way round too."""
     return rounding_keeps_the_sign() and all(0 + zp <= INT8.qmax and 0 + zp >= INT8.qmin for zp in range(-128, 128))
 
 
 def the_aligned_candidate_stays_in_int32() -> bool:
-    """GM-3: a static set is refused unless B_n + 127*max|h - zp| < 2**31; with moving ranges s_h has a floor, so m_gh a ceiling."""
+    """GM-3: a static set is refused unless B_n + 127*max|h - zp| < 2**31; moving ranges give s_h a floor and m_gh a ceiling."""
     least_spread = min(spread(INT8, zp) for zp in range(-1000, 1001))
-    static = INT32_LIMIT - 1 - 127 * least_spread < INT32_LIMIT - 1  # B_n stays below the end of int32, so align never saturates
+    static = INT32_LIMIT - 1 - 127 * least_spread < INT32_LIMIT - 1  # B_n stays below the end of int32
     floor = min(Fraction(1, 2**8) / 255, Fraction(1, 2**9) / 127) * (1 - Fraction(1, 2**20))  # s_h by E-2 and E-3, rounded
     reach = 127 * 128 * Fraction(S_ONE) / floor * (1 + Fraction(1, 2**20))  # M is at most the ratio and a half
     moving = reach + 127 * 128 + 1 < INT32_LIMIT - 1
@@ -88,7 +88,7 @@ def a_real_state_fits_its_own_range() -> bool:
     """The initial range holds every value of h0.  With q = f32(lo / scale), zp is the integer nearest to -128 - q.
 
     The least t is f32(q + zp), which the same q makes at least -128.5; it goes to -128. The greatest, f32(hi / scale) + zp, is
-    below 128, and 128 needs at least 127.5: its floor is 127. Asked of drawn ranges too; symmetric ranges are those of the weights.
+    below 128, and 128 needs at least 127.5: its floor is 127. Drawn ranges are asked too; symmetric ones are as those of W.
     """
     rng = np.random.Generator(np.random.PCG64(1))
     for low, high in [(-1.0, 1.0), (-431 / 256, 431 / 256), *(-1 - rng.random((400, 2)) * (2.0, -2.0) * 3).tolist()]:

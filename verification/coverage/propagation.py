@@ -81,7 +81,7 @@ class Consequences:
         """The outputs [T,N,H] with a field replaced, every step from its recorded state."""
         run, datapath = self.run, self.run.params.datapath
         values = {name: moved}
-        held = _Held(values, self.known, len(run.x))
+        held = _Held(values, self.known)
         e = Environment(run, self.states, run.whole, held, self.known if run.dynamic else None)
         changed = {name}
         for field in self.axes:
@@ -105,16 +105,15 @@ class Consequences:
         return self._changed(name, step)
 
     def _matrix(self, name: str) -> Array:
-        shape = self.known[name].shape
-        out = np.zeros(shape, bool)
-        for row in range(min(shape[0], MATRIX_ROWS)):
+        out: Array = np.zeros(self.known[name].shape, bool)
+        for row in range(min(len(out), MATRIX_ROWS)):
             out[row] = np.concatenate([self._block(name, row, g).any((0, 1)) for g in range(3)])
         return out
 
     def _inputs(self, name: str) -> Array:
         """bool in the shape of x or of the state: whether any unit of the row changes."""
-        out = np.zeros(self.known[name].shape, bool)
-        for lane in range(out.shape[-1]):
+        out: Array = np.zeros(self.known[name].shape, bool)
+        for lane in range(int(out.shape[-1])):
             step = np.zeros(self.known[name].shape, np.int64)
             step[..., lane] = 1
             out[..., lane] = self._changed(name, step).any(-1)
@@ -139,11 +138,11 @@ class Consequences:
 class _Held(Mapping[str, Array]):
     """What the stages read: replaced fields, else the recorded ones."""
 
-    def __init__(self, values: dict[str, Array], known: Mapping[str, Array], steps: int) -> None:
-        self.values, self.known, self.steps = values, known, steps
+    def __init__(self, moved: dict[str, Array], known: Mapping[str, Array]) -> None:
+        self.moved, self.known = moved, known
 
     def __getitem__(self, name: str) -> Array:
-        return self.values[name] if name in self.values else self.known[name].astype(np.int64)
+        return self.moved[name] if name in self.moved else self.known[name].astype(np.int64)
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.known)

@@ -105,7 +105,7 @@ def _points(name: str, stages: Any) -> Iterable[tuple[Point, list[int]]]:
                     raise ParameterError(f"{name} point", f"{stage}: {kind}: {label}", "a coverpoint of this version")
                 whole = isinstance(counts, list) and all(type(c) is int and 0 <= c <= MAX_COUNT for c in counts)
                 if not whole or not 1 <= len(counts) <= 3 or counts[0] < 1 or counts[-1] < 1 or counts[2:] not in ([], [1]):
-                    raise ParameterError(f"{name} {stage} {kind} {label}", repr(counts)[:80], "[hits, hits seen at an output, 1]")
+                    raise ParameterError(f"{name} {stage} {kind} {label}", repr(counts)[:80], "[hits, hits at an output, 1]")
                 yield Point(stage, kind, label), counts
 
 

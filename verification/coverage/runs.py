@@ -50,7 +50,7 @@ class Met(NamedTuple):
     stage: str
     kind: str
     labels: tuple[str, ...]
-    index: np.ndarray
+    index: np.ndarray  # type: ignore[assignment]
     axes: str
     place: str
 
@@ -205,7 +205,8 @@ def _moving(case: Case) -> Iterator[Met]:
 
 def _requantized(case: Case, order: np.ndarray, fresh: bool) -> Iterator[Met]:
     """D-2: the state in its new range."""
-    p, trace = case.params, case.trace
+    p: Any = case.params
+    trace = case.trace
     h = trace["h"].astype(np.int64)
     start = np.concatenate([h[2:], h[:1]]) if case.reverse else h[:-1]
     zp_old = np.zeros(len(order), np.int64)

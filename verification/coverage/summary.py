@@ -84,6 +84,6 @@ def silent(record: Record, wanted: Sequence[str] = ()) -> list[Point]:
 
 def totals(lines: Sequence[Line]) -> str:
     """One sentence over all lines."""
-    count, out, hit = (sum(x[i] for x in lines) for i in (1, 2, 3))
+    count, out, hit = sum(x.points for x in lines), sum(x.unreachable for x in lines), sum(x.hit for x in lines)
     percent = 100 * hit / (count - out) if count > out else 100.0
     return f"{hit} of {count - out} reachable points hit, {percent:.2f} %; {out} of {count} points are proved unreachable"

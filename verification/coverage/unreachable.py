@@ -85,7 +85,7 @@ ARGUMENTS: tuple[Argument, ...] = (
     Argument(
         "candidate",
         "GM-3 refuses a static set whose aligned candidate could reach an end of int32; moving ranges have a least width, so "
-        "there m_gh is too small.",
+        "there, from any state that a run gave, m_gh is too small.",
         proofs.the_aligned_candidate_stays_in_int32,
         lambda p: p.stage == "mshift/n" and (_outside(p) or p.label in ("at low", "at high")),
     ),
@@ -109,7 +109,8 @@ ARGUMENTS: tuple[Argument, ...] = (
     ),
     Argument(
         "real state",
-        "A real h0 is quantized by a range that holds it: below int8 it never is, above only by the rounding of its zero point.",
+        "A real h0 is quantized by a range that holds it: it is never below int8, and above only by the rounding of its zero "
+        "point.",
         proofs.a_real_state_fits_its_own_range,
         lambda p: p.stage == "mshift-dynamic/h0" and _state(p),
     ),
