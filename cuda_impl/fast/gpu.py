@@ -16,14 +16,17 @@ from golden.spec.params import MShiftDynamicParams, MShiftParams, Params, PotPar
 
 def prepare_gpu(params: Params) -> Any:
     """A parameter set on the current device, ready to run by the fastest kernel that takes it."""
+    from cuda_impl.fast import gpu_grid_network
     from cuda_impl.fast.gpu_network import ClusterNetwork
     from cuda_impl.fast.gpu_twin import TwinNetwork
 
     if isinstance(params, MShiftDynamicParams):
         return TwinNetwork(params)
-    if params.hidden_size <= LARGEST and fits_bytes(params) and takes(params):
-        return ClusterNetwork(params)
-    return TwinNetwork(params)
+    if not takes(params) or params.hidden_size > gpu_grid_network.LARGEST:
+        return TwinNetwork(params)
+    if not fits_bytes(params):
+        return gpu_grid_network.GridNetwork(params, 2)
+    return ClusterNetwork(params) if params.hidden_size <= LARGEST else gpu_grid_network.GridNetwork(params, 1)
 
 
 def fits_bytes(params: MShiftParams | PotParams) -> bool:

@@ -154,11 +154,36 @@ class Loaded:
         return Launch(self.function, self.configuration(blocks, stream), arguments)
 
 
-def set_word(address: int, value: int, stream: int) -> None:
-    """The int32 at a device address becomes value, in the order of the stream."""
+def set_words(address: int, value: int, stream: int, count: int = 1) -> None:
+    """So many int32 from a device address become value, in the order of the stream."""
     from cuda.bindings import driver
 
-    _call("cuMemsetD32Async", driver.cuMemsetD32Async(address, value, 1, stream))
+    _call("cuMemsetD32Async", driver.cuMemsetD32Async(address, value, count, stream))
+
+
+class Failure:
+    """A word that a kernel sets when it gave up waiting, and its copy on the host, brought along after every run."""
+
+    def __init__(self) -> None:
+        from numba import cuda
+
+        self.word = cuda.to_device(np.zeros(1, np.int32))
+        self.seen = cuda.pinned_array(1, np.int32)
+        self.seen[0] = 0
+        self.address = int(self.word.__cuda_array_interface__["data"][0])
+
+    def bring(self, stream: int) -> None:
+        """Copy the word to the host behind what the stream has to do."""
+        from cuda.bindings import driver
+
+        _call("cuMemcpyDtoHAsync", driver.cuMemcpyDtoHAsync(self.seen.ctypes.data, self.address, 4, stream))
+
+    def check(self) -> None:
+        """Raise DeviceError when a run that has ended had given up; the next run starts afresh."""
+        if self.seen[0] != 0:
+            self.seen[0] = 0
+            self.word.copy_to_device(np.zeros(1, np.int32))
+            raise DeviceError("a block waited in vain for the others, expected every block to run at the same time")
 
 
 class Arguments:

@@ -325,3 +325,15 @@ def maximum_far(typing, address, value):
 def now(typing):
     """Nanoseconds of the device's clock."""
     return i64(), _value("mov.u64 $0, %globaltimer;", "=l", I64)
+
+
+@intrinsic
+def store_short(typing, address, value):
+    """The low 16 bits of value to a global address."""
+    return void(i64, i32), _statement("{ .reg .b16 t; cvt.u16.u32 t, $1; st.global.u16 [$0], t; }", "l,r,~{memory}")
+
+
+@intrinsic
+def load_once_short(typing, address):
+    """A signed 16-bit number at a global address that nobody writes meanwhile, as int32."""
+    return i32(i64), _value("ld.global.nc.s16 $0, [$1];", "=r,l")

@@ -101,7 +101,7 @@ class ClusterNetwork:
         )
         self.flip_x = -2139062144 if gpu_pack.offset(params.fmt_x) else 0
         self.dtype_x, self.dtype_h = narrowest_dtype(params.fmt_x), narrowest_dtype(fmt)
-        self.failed, self.none = put(np.zeros(1, np.int32)), put(np.zeros(4, np.int32))
+        self.failure, self.none = driver.Failure(), put(np.zeros(4, np.int32))
         self._placed: dict[Any, dict[str, Any]] = {}
         self._first: dict[int, Any] = {}
         self._torch: dict[int, Any] = {}
@@ -126,6 +126,7 @@ class ClusterNetwork:
         x      int8 or uint8 [T,N,C] on the device is read where it lies; anything else is checked and copied there
         shape  how the work is cut up; chosen by the sizes when it is not given
         """
+        self.failure.check()
         torch = torch_of(x)
         p = self.params
         x = codes_on_device("x", x, (-1, -1, p.input_size), p.fmt_x, self.dtype_x)
@@ -153,13 +154,15 @@ class ClusterNetwork:
                 elif steps > 0:
                     torch._int_mm(x.view(-1, p.input_size), self._torch_weights(torch, plan.shape.width).t(), out=plan.wx)
                 plan.recurrence.start()
+            self.failure.bring(stream)
         return out
 
     def check(self) -> None:
         """Wait for the device, and raise DeviceError when a wait inside a kernel was given up."""
-        if int(self.failed.copy_to_host()[0]) != 0:
-            self.failed.copy_to_device(np.zeros(1, np.int32))
-            raise driver.DeviceError("a block waited in vain for the others, expected every block to run at the same time")
+        from numba import cuda
+
+        cuda.synchronize()
+        self.failure.check()
 
     def _options(self, mask: Any, zoneout: float, training: bool, shape: tuple[int, int, int]) -> tuple[Kind, int, Any]:
         """(kind, blend factor, mask on the device).  [SPEC Z]"""
@@ -195,7 +198,7 @@ class ClusterNetwork:
         values = [
             steps, batch, hidden, int(reverse), address(wx), 0, 0, address(placed["R"]),
             address(placed["wide"]), address(placed["narrow"]), address(placed["tables"]), address(placed["far"]),
-            0, 0, self.zero_point, fmt.qmin, fmt.qmax, address(self.failed),
+            0, 0, self.zero_point, fmt.qmin, fmt.qmax, self.failure.address,
             address(ready) if beside else 0, piece_steps(steps, batch).bit_length() - 1, *c.numbers,
         ]  # fmt: skip
         types = [INT] * 4 + [ADDRESS] * 9 + [INT] * 4 + [ADDRESS, ADDRESS, INT] + [self.number] * len(c.numbers)
@@ -252,7 +255,7 @@ class ClusterNetwork:
         capturing = torch.cuda.is_current_stream_capturing()
         if not capturing and self.device in _LAST_OVERLAP:
             main.wait_event(_LAST_OVERLAP[self.device])  # two at once could take each other's room
-        driver.set_word(address(plan.ready), 0, int(main.cuda_stream))
+        driver.set_words(address(plan.ready), 0, int(main.cuda_stream))
         side.wait_stream(main)
         begun = share <= 0
         if begun:
@@ -269,7 +272,7 @@ class ClusterNetwork:
                     torch._int_mm(flat[rows], weights, out=plan.wx[rows])
                 else:
                     self._product(plan.shape, flat[rows], plan.wx[rows], int(side.cuda_stream)).start()
-                driver.set_word(address(plan.ready), piece + 1, int(side.cuda_stream))
+                driver.set_words(address(plan.ready), piece + 1, int(side.cuda_stream))
                 if not begun and last >= share * steps:
                     main.wait_stream(side)
                     plan.recurrence.start()

@@ -50,8 +50,10 @@ def modulo_int32(values: np.ndarray) -> np.ndarray:
     return (values & 0xFFFFFFFF).astype(np.uint32).view(np.int32)
 
 
-def offset(fmt: IntFormat) -> int:
-    """What is taken off a code so that it fits a signed byte: 128 for codes above 127."""
+def offset(fmt: IntFormat, limbs: int = 1) -> int:
+    """What is taken off a code so that it fits a signed byte, or 256 * a + b of two signed bytes."""
+    if limbs == 2:
+        return 128 if fmt.qmax <= 32767 else 32768 + 128
     return 128 if fmt.qmax > 127 else 0
 
 
@@ -163,8 +165,8 @@ def pot_width(p: PotParams) -> int | None:
     return 32 if reach < NARROW_REACH else 64 if reach < WIDE_REACH else None
 
 
-def pot_constants(p: PotParams, bits: int) -> Constants:
-    """Everything of a set of datapath P, for arithmetic of 32 or 64 bits.  [SPEC GP]"""
+def pot_constants(p: PotParams, bits: int, limbs: int = 1) -> Constants:
+    """Everything of a set of datapath P, for arithmetic of 32 or 64 bits, codes of one byte or two.  [SPEC GP]"""
     ops, hidden = p.operators, p.hidden_size
     zero = {key: ops[key].zero_point for key in KEYS}
     most, least = bits - 1, 1 - bits
@@ -174,7 +176,7 @@ def pot_constants(p: PotParams, bits: int) -> Constants:
 
     rows = {}
     for name, data, weights in (("Wx", "input.x", p.W), ("Rh", "input.h", p.R)):
-        more = (offset(ops[data].fmt) - ops[data].zero_point) * column_sums(weights)
+        more = (offset(ops[data].fmt, limbs) - ops[data].zero_point) * column_sums(weights)
         for gate, k in enumerate("zrg"):
             rows[f"{name}_{k}"] = more[gate]
     for name, shifts in zip(("Wx", "Rh"), product_shifts(p)):

@@ -198,3 +198,59 @@ def store_tile(tiles: int) -> Any:
         return void(acc, i64, i32, i32, i32, i32), generate
 
     return store
+
+
+def multiply_limbs(chunks: int, tiles: int, stride: int, plane: int, red_row: int, red_gate: int) -> Any:
+    """multiply_rows for operands of 16 bits: weights 256 * c + d (d unsigned), states 256 * a + b, all exact in int64.
+
+    plane  bytes from a to b in shared memory
+    (weights, state, out): weights a tuple of 48 * chunks int32, the fragments of c and then those of d; out the lane's
+    shared address of int64 results
+    """
+
+    @intrinsic
+    def multiply(typing, weights, state, out):
+        def generate(context, builder, signature, arguments):
+            weights_, state_, out_ = arguments
+            four = ir.LiteralStructType([I32] * 4)
+            zero = ir.Constant(I32, 0)
+
+            def words(f: int) -> list:
+                return [builder.extract_value(weights_, 4 * f + i) for i in range(4)]
+
+            def product(kind: str, a: list, b: list, c: list) -> list:
+                got = inline(builder, four, _MMA[0].format(a=kind, b="s8"), _MMA[1], [*a, *b, *c], pure=True)
+                return [builder.extract_value(got, i) for i in range(4)]
+
+            def long(value: Any, shift: int) -> Any:
+                return builder.shl(builder.sext(value, I64), ir.Constant(I64, shift))
+
+            acc = [[[[zero] * 4 for _ in range(3)] for _ in range(3)] for _ in range(tiles)]
+            for p in range(chunks):
+                for n in range(tiles):
+                    planes = []
+                    for which in range(2):
+                        where = builder.add(state_, ir.Constant(I32, 8 * n * stride + 64 * p + which * plane))
+                        got = inline(builder, four, "ld.shared.v4.u32 {$0,$1,$2,$3}, [$4];", "=r,=r,=r,=r,r,~{memory}", [where])
+                        planes.append([builder.extract_value(got, i) for i in range(4)])
+                    for half in range(2):
+                        a, b = (x[2 * half : 2 * half + 2] for x in planes)
+                        for gate in range(3):
+                            f = 6 * p + 2 * gate + half
+                            c, d, sums = words(f), words(6 * chunks + f), acc[n][gate]
+                            sums[0] = product("s8", c, a, sums[0])
+                            sums[1] = product("u8", d, a, product("s8", c, b, sums[1]))
+                            sums[2] = product("u8", d, b, sums[2])
+            for n in range(tiles):
+                for gate in range(3):
+                    high, middle, low = acc[n][gate]
+                    for i in range(4):
+                        total = builder.add(builder.add(long(high[i], 16), long(middle[i], 8)), long(low[i], 0))
+                        offset = gate * red_gate + (8 * n + i % 2) * red_row + (i // 2) * 64
+                        where = builder.add(out_, ir.Constant(I32, offset))
+                        inline(builder, VOID, "st.shared.u64 [$0], $1;", "r,l,~{memory}", [where, total])
+            return context.get_dummy_value()
+
+        return void(weights, i32, i32), generate
+
+    return multiply

@@ -1,0 +1,217 @@
+"""Static sets that are too wide for a cluster: more than 1024 hidden units, or codes of more than 8 bits.  [SPEC S]"""
+
+from __future__ import annotations
+
+import ctypes
+import threading
+from dataclasses import replace
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+
+from cuda_impl import launch
+from cuda_impl.fast import gpu_driver as driver
+from cuda_impl.fast import gpu_grid, gpu_input, gpu_limbs, gpu_pack
+from cuda_impl.fast.gpu_arrays import address, codes_on_device, empty, put, stream_of, torch_of
+from cuda_impl.fast.gpu_grid import UNITS, GridShape
+from cuda_impl.fast.gpu_layout import Kind
+from cuda_impl.fast.gpu_network import TORCH_WORK, input_kernel
+from cuda_impl.fast.network import narrowest_dtype
+from cuda_impl.hidden import zoneout_factor
+from golden.spec.errors import ParameterError
+from golden.spec.params import MShiftParams, PotParams
+from golden.spec.trace import check_options
+
+INT, ADDRESS = ctypes.c_int32, ctypes.c_int64
+LARGEST = 2048
+BLOCKS = 128  # that a device certainly runs at the same time
+
+
+@lru_cache(maxsize=128)
+def grid_kernel(shape: GridShape, kind: Kind, count: int, device: int) -> driver.Loaded:
+    """The compiled recurrence of a shape and a kind on a device."""
+    return driver.loaded(
+        ("grid", shape, kind, count),
+        lambda: (gpu_grid.recurrence(shape, kind), gpu_grid.signature(kind, count)),
+        gpu_grid.grid_layout(shape, kind)["total"],
+        0,
+        gpu_grid.THREADS,
+    )
+
+
+@lru_cache(maxsize=8)
+def product_kernel(device: int) -> driver.Loaded:
+    """The compiled input product of two-byte codes on a device."""
+    return driver.loaded(
+        ("limbs",),
+        lambda: (gpu_limbs.product_kernel(), gpu_limbs.product_signature()),
+        gpu_limbs.SHARED,
+        0,
+        gpu_limbs.THREADS,
+    )
+
+
+class GridNetwork:
+    """A static parameter set on the current device; see cuda_impl.fast.network.prepare."""
+
+    def __init__(self, params: MShiftParams | PotParams, limbs: int) -> None:
+        hidden = params.hidden_size
+        if hidden > LARGEST:
+            raise ParameterError("H", hidden, f"at most {LARGEST}")
+        self.params, self.limbs, self.device = params, limbs, driver.device_number()
+        if isinstance(params, MShiftParams):
+            self.constants = gpu_pack.mshift_constants(params)
+            kind, self.zero_point = Kind("mshift", self.constants.far_gates), params.zp_h
+            self.number: Any = INT
+        else:
+            width = 64 if limbs == 2 else gpu_pack.pot_width(params) or 64
+            self.constants = gpu_pack.pot_constants(params, width, limbs)
+            kind = Kind("pot", self.constants.far_gates, width == 64, gpu_pack.is_even(params))
+            self.zero_point = params.operators["input.h"].zero_point
+            self.number = ADDRESS if width == 64 else INT
+        fmt = params.fmt_h
+        self.kind = replace(kind, unsigned=unsigned(fmt, limbs), plain=self.constants.plain, left=self.constants.left)
+        self.dtype_h = narrowest_dtype(fmt)
+        self.code_type = np.dtype(np.int8 if limbs == 1 else np.int16)
+        self.blocks, chunks = -(-hidden // UNITS), -(-hidden // 512)
+        self.shape = GridShape(self.blocks, chunks, 1, limbs)
+        self.failure, self.none = driver.Failure(), put(np.zeros(4, np.int32))
+        c, width = self.constants, self.shape.width
+        R, W = np.asarray(params.R), np.asarray(params.W)
+        if limbs == 1:
+            self.R = put(gpu_pack.fragments(R, self.blocks, 1, gpu_grid.SPLITS, chunks))
+            self.W = put(gpu_input.input_fragments(W, width))
+        else:
+            self.R, self.W = put(gpu_limbs.state_fragments(R, self.blocks, chunks)), put(gpu_limbs.product_fragments(W, width))
+        self.wide = put(gpu_pack.padded_units(c.wide, width))
+        self.narrow = put(gpu_pack.padded_units(c.narrow, width).astype(np.int32))
+        self.tables, self.far = put(c.tables), put(c.far)
+        self._torch: Any = None
+        self._space: dict[Any, Any] = {}
+        self._lock = threading.RLock()
+
+    def forward(
+        self,
+        x: Any,
+        h0: Any = None,
+        *,
+        mask: Any = None,
+        zoneout: float = 0.0,
+        training: bool = False,
+        reverse: bool = False,
+        out: Any = None,
+    ) -> Any:
+        """h [T+1,N,H] on the device, in the narrowest type of the state; see cuda_impl.fast.network."""
+        self.failure.check()
+        torch, p = torch_of(x), self.params
+        x = codes_on_device("x", x, (-1, -1, p.input_size), p.fmt_x, self._data_type(p.fmt_x))
+        steps, batch, hidden = int(x.shape[0]), int(x.shape[1]), p.hidden_size
+        if batch < 1:
+            raise ParameterError("x", f"an array of shape {list(x.shape)}", "at least one row")
+        stream = stream_of(torch, x)
+        dtype = self._data_type(p.fmt_h)
+        first = h0 if h0 is not None else np.full((batch, hidden), self._missing(), dtype)
+        first = codes_on_device("h0", first, (batch, hidden), p.fmt_h, dtype)
+        options = check_options(launch.host_array("mask", mask), zoneout, training, (steps, batch, hidden))
+        mode = 2 if options.mask is not None else 1 if options.blend else 0
+        placed_mask = put(options.mask.astype(np.int8)) if options.mask is not None else self.none
+        factor = int(zoneout_factor(options.zoneout)) if options.blend else 0
+        groups = max(1, min(BLOCKS // self.blocks, -(-batch // 8)))
+        rows = -(-batch // groups)
+        groups = -(-batch // rows)
+        tiles = 2 if rows > 8 and (self.limbs == 1 or self.shape.chunks <= 2) else 1
+        shape, kind = replace(self.shape, groups=tiles), replace(self.kind, zoneout=mode)
+        c, fmt = self.constants, p.fmt_h
+        kernel = grid_kernel(shape, kind, len(c.numbers), self.device)
+        if kernel.resident_blocks() < groups * self.blocks:
+            room = kernel.resident_blocks()
+            raise driver.DeviceError(f"the device runs {room} blocks at the same time, expected {groups * self.blocks}")
+        whole = out if out is not None and dtype == self.dtype_h else empty(torch, (steps + 1, batch, hidden), dtype)
+        wx_type = np.int32 if self.limbs == 1 else np.int64
+        with self._lock:
+            wx = self._kept(torch, ("wx", stream), (steps * batch, 3 * shape.width), wx_type)
+            state = self._kept(torch, ("state", stream), (2, self.limbs, batch, shape.length), np.int8)
+            counters = self._kept(torch, ("counters", stream), (32 * groups,), np.int32)
+            driver.set_words(address(counters), 0, stream, 32 * groups)
+            driver.set_words(address(state), 0, stream, 2 * self.limbs * batch * shape.length // 4)
+            if steps > 0:
+                self._multiply(torch, x, wx, stream)
+            values = [
+                steps, batch, hidden, int(reverse), rows, address(wx), address(first), address(state), address(whole),
+                address(self.R), address(self.wide), address(self.narrow), address(self.tables), address(self.far),
+                address(placed_mask), factor, self.zero_point, fmt.qmin, fmt.qmax, self.failure.address,
+                address(counters), *c.numbers,
+            ]  # fmt: skip
+            types = [INT] * 5 + [ADDRESS] * 10 + [INT] * 4 + [ADDRESS] * 2 + [self.number] * len(c.numbers)
+            kernel.launch(groups * self.blocks, stream, driver.Arguments(values, types)).start()
+            self.failure.bring(stream)
+        if dtype == self.dtype_h:
+            return whole
+        if torch is not None:
+            narrow = whole.to(getattr(torch, self.dtype_h.name))
+        else:
+            narrow = put(whole.copy_to_host().astype(self.dtype_h))
+        if out is None:
+            return narrow
+        out.copy_(narrow) if torch is not None else out.copy_to_device(narrow)
+        return out
+
+    def check(self) -> None:
+        """Wait for the device, and raise DeviceError when a wait inside a kernel was given up."""
+        from numba import cuda
+
+        cuda.synchronize()
+        self.failure.check()
+
+    def _data_type(self, fmt: Any) -> np.dtype:
+        """The type in which codes of a format are read: two bytes each where any operand needs them."""
+        narrow = narrowest_dtype(fmt)
+        return narrow if self.limbs == 1 or narrow.itemsize == 2 else np.dtype(np.int16)
+
+    def _missing(self) -> int:
+        fmt = self.params.fmt_h
+        return min(max(self.zero_point, fmt.qmin), fmt.qmax)
+
+    def _kept(self, torch: Any, key: Any, shape: tuple[int, ...], dtype: Any) -> Any:
+        """An array that is kept for the next run of the same size on the same stream."""
+        full = (*key, torch is None)
+        found = self._space.get(full)
+        if found is None or tuple(found.shape) != shape:
+            found = self._space[full] = empty(torch, shape, dtype)
+        return found
+
+    def _multiply(self, torch: Any, x: Any, wx: Any, stream: int) -> None:
+        """The input product of all steps.  [SPEC L-1]"""
+        length, columns = self.params.input_size, 3 * self.shape.width
+        rows = int(x.shape[0]) * int(x.shape[1])
+        if self.limbs == 2:
+            fmt = self.params.fmt_x
+            plain = self._data_type(fmt) != np.uint16
+            off = 128 if plain else 32768 + 128
+            kernel, across = product_kernel(self.device), gpu_limbs.blocks_across(columns)
+            half = int(np.prod(self.W.shape[1:]))
+            high = address(self.W)
+            values = [rows, length, columns, across, address(x), high, high + half, address(wx), off, int(not plain)]
+            arguments = driver.Arguments(values, [INT] * 4 + [ADDRESS] * 4 + [INT] * 2)
+            kernel.launch(across * -(-rows // gpu_limbs.ROWS), stream, arguments).start()
+            return
+        flip = -2139062144 if gpu_pack.offset(self.params.fmt_x) else 0
+        if torch is not None and not flip and rows > 16 and length % 16 == 0 and rows * length * columns >= TORCH_WORK:
+            if self._torch is None:
+                W = np.asarray(self.params.W)
+                full = np.zeros((3, self.shape.width, length), np.int8)
+                full[:, : self.params.hidden_size] = W.T.reshape(3, -1, length)
+                self._torch = torch.from_numpy(full.reshape(-1, length)).cuda()
+            torch._int_mm(x.view(rows, length), self._torch.t(), out=wx)
+            return
+        across = -(-columns // gpu_input.COLUMNS)
+        kernel = input_kernel(length % 16 == 0 and address(x) % 16 == 0, self.device)
+        values = [rows, length, columns, across, address(x), address(self.W), address(wx), flip]
+        arguments = driver.Arguments(values, [INT] * 4 + [ADDRESS] * 3 + [INT])
+        kernel.launch(across * -(-rows // gpu_input.ROWS), stream, arguments).start()
+
+
+def unsigned(fmt: Any, limbs: int) -> bool:
+    """Whether codes of the state need the offset of an unsigned format."""
+    return fmt.qmax > (127 if limbs == 1 else 32767)
