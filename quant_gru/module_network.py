@@ -60,10 +60,10 @@ class Direction:
 
     def run(self, x: torch.Tensor, h0: torch.Tensor | None) -> torch.Tensor:
         """Codes h [T+1,N,H] of codes x [T,N,C] and h0 [N,H], in time order.  [SPEC S]"""
+        if self.device.type == "cuda" and self.by_twin:
+            return _gpu_trace(self.params, x, h0, self.reverse)["h"].to(self.h.dtype)
         out = torch.empty((x.shape[0] + 1, x.shape[1], self.params.hidden_size), dtype=self.kept_in, device=self.device)
         if self.device.type == "cuda":
-            if self.by_twin:  # its programs run on the default stream
-                torch.cuda.default_stream(self.device).wait_stream(torch.cuda.current_stream(self.device))
             self.network.forward(x, h0, reverse=self.reverse, out=out)
         else:
             self.network.forward(x.numpy(), None if h0 is None else h0.numpy(), reverse=self.reverse, out=out.numpy())
@@ -72,7 +72,8 @@ class Direction:
     def stages(self, x: torch.Tensor, h: torch.Tensor) -> dict[str, torch.Tensor]:
         """Every intermediate of rows that are each one step: x codes [rows,C], h codes [rows,H]; fields [rows,...]."""
         if self.device.type == "cuda":
-            return _gpu_stages(self.params, x, h)
+            fields = _gpu_trace(self.params, x[None], h, False)
+            return {name: value[0] for name, value in fields.items() if name != "h"}
         trace = run_stages(self.params, x.numpy()[None], h.numpy(), device="host")
         return {name: torch.from_numpy(v if name != "h" else v[1:])[0] if v.ndim else v for name, v in trace.items()}
 
@@ -100,11 +101,10 @@ def make_direction(params: MShiftParams | PotParams, device: torch.device, rever
     return Direction(params, prepare(params, "gpu" if device.type == "cuda" else "host"), device, reverse)
 
 
-def _gpu_stages(params: Any, x: torch.Tensor, h: torch.Tensor) -> dict[str, torch.Tensor]:
-    """The intermediates on the GPU; the twin's own programs run on the default stream, in step with the caller's."""
+def _gpu_trace(params: Any, x: torch.Tensor, h0: torch.Tensor | None, reverse: bool) -> dict[str, torch.Tensor]:
+    """The fields of a run, on the GPU; the twin's own programs run on the default stream, in step with the caller's."""
     caller, default = torch.cuda.current_stream(x.device), torch.cuda.default_stream(x.device)
     default.wait_stream(caller)
-    trace = run_stages(params, x[None], h, device="gpu", on_device=True)
+    trace = run_stages(params, x, h0, reverse=reverse, device="gpu", on_device=True)
     caller.wait_stream(default)
-    fields = {n: torch.as_tensor(v, device=x.device) for n, v in trace.items() if n != "h" and np.ndim(v)}
-    return {name: value[0] for name, value in fields.items()}
+    return {name: torch.as_tensor(v, device=x.device) for name, v in trace.items() if np.ndim(v)}

@@ -11,8 +11,9 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
+from cuda_impl.sequence import forward as twin  # noqa: E402
 from golden.spec.formats import INT8, INT16, IntFormat  # noqa: E402
-from quant_gru import module_boundary, module_cuda, module_host  # noqa: E402
+from quant_gru import QuantGRU, module_boundary, module_cuda, module_host, module_network  # noqa: E402
 from quant_gru.module_boundary import Point  # noqa: E402
 
 CPU = torch.device("cpu")
@@ -102,6 +103,35 @@ def test_a_refusal_leaves_torch_in_use_with_one_warning(monkeypatch):
         assert module_cuda.kernels(False, "int8", 0, lambda pair: False) is None
     good = module_cuda.kernels(True, "int8", 0, lambda pair: True)
     assert good is not None
+
+
+@pytest.mark.parametrize("reverse", [False, True])
+def test_runs_by_the_twin_wait_for_the_caller_and_the_caller_for_them(monkeypatch, reverse):
+    gru = QuantGRU(3, 4)
+    gru.set_all_bitwidth(12)
+    gru.calibrate(torch.randn(6, 2, 3))
+    d = replace(gru._directions(CPU)[0][0], reverse=reverse)
+    order = []
+
+    class Stream:
+        def __init__(self, name):
+            self.name = name
+
+        def wait_stream(self, other):
+            order.append(f"{self.name} waits for {other.name}")
+
+    def on_host(params, x, h0, *, reverse, device, on_device):
+        assert (device, on_device) == ("gpu", True)
+        order.append("run")
+        return twin(params, x.numpy(), None if h0 is None else h0.numpy(), reverse=reverse, device="host")
+
+    monkeypatch.setattr(torch.cuda, "current_stream", lambda device: Stream("caller"))
+    monkeypatch.setattr(torch.cuda, "default_stream", lambda device: Stream("default"))
+    monkeypatch.setattr(module_network, "run_stages", on_host)
+    x, h0 = (point.quantize(torch.randn(shape)) for point, shape in ((d.x, (5, 2, 3)), (d.h, (2, 4))))
+    for start in (h0, None):
+        assert torch.equal(module_network._gpu_trace(d.params, x, start, reverse)["h"].to(d.h.dtype), d.run(x, start))
+    assert order == ["default waits for caller", "run", "caller waits for default"] * 2
 
 
 def test_a_point_on_a_gpu_uses_its_kernels(monkeypatch):
