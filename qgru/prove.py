@@ -22,7 +22,9 @@ from qgru.run import EXACT, MISMATCH, need, print_json, refusal
 @click.option("--timeout", type=click.FloatRange(min=0.001), help="Seconds for a query.  [default: each its own, mostly 60]")
 @click.option("--smtlib", type=click.Path(path_type=Path), help="Also write every query to this new folder, as SMT-LIB 2.")
 @click.option("--jobs", type=click.IntRange(1, 256), default=1, show_default=True, help="Processes.")
-@click.option("--record", type=click.Path(path_type=Path), help="Also write the results with the digests of the sources to this file.")
+@click.option(
+    "--record", type=click.Path(path_type=Path), help="Also write the results with the digests of the sources to this file."
+)
 @click.option("--at", help="Replay: run the twin's function of the one NAME and the judge on these arguments, a JSON list.")
 @click.option("--list", "listed", is_flag=True, help="Only list the obligations.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout instead of text.")
@@ -131,7 +133,9 @@ def _replay(names: tuple[str, ...], at: str, as_json: bool) -> int:
     except json.JSONDecodeError as error:
         raise refusal(f"--at is {at!r}, expected a JSON list of the arguments ({error.msg})") from None
     if not isinstance(arguments, list) or not all(_is_argument(a) for a in arguments):
-        raise refusal(f"--at is {at!r}, expected a JSON list of integers, arrays, and binary32 numbers as bits such as \"0x3f800000\"")
+        raise refusal(
+            f'--at is {at!r}, expected a JSON list of integers, arrays, and binary32 numbers as bits such as "0x3f800000"'
+        )
     try:
         played = replay(obligation, arguments)
     except (TypeError, ValueError, IndexError) as error:
@@ -163,6 +167,8 @@ def _write(path: Path, obligations: list[Any]) -> None:
             for i, query in enumerate(o.cases):
                 name = f"{o.name}.{i:03d}.smt2"
                 (folder / name).write_text(smtlib(o, query, o.case(query, twin)), encoding="utf-8")
-                index.append({"file": name, "name": o.name, "clause": o.clause, "query": query, "logic": o.logic, "expected": "unsat"})
+                index.append(
+                    {"file": name, "name": o.name, "clause": o.clause, "query": query, "logic": o.logic, "expected": "unsat"}
+                )
                 advance(1)
         (folder / "index.json").write_text(json.dumps(index, indent=1) + "\n", encoding="utf-8")

@@ -6,7 +6,12 @@ FAULTS = [
     # roundings and saturation
     ("ties_up", "rounding.ties_up", " + ((x >> (s - int64(1))) & int64(1))", ""),
     ("ties_up", "rounding.ties_up", "s > 63", "s > 62"),
-    ("ties_up", "rounding.ties_up", "return (x >> s) + ((x >> (s - int64(1))) & int64(1))", "return (x + (int64(1) << (s - int64(1)))) >> s"),
+    (
+        "ties_up",
+        "rounding.ties_up",
+        "return (x >> s) + ((x >> (s - int64(1))) & int64(1))",
+        "return (x + (int64(1) << (s - int64(1)))) >> s",
+    ),
     ("ties_away", "rounding.ties_away", "x < 0 and ", ""),
     ("ties_away", "rounding.ties_away", "s == 64 and x == INT64_FIRST", "s == 65 and x == INT64_FIRST"),
     ("ties_even", "rounding.ties_even", "== 1 and", "== 0 and"),
@@ -40,7 +45,12 @@ FAULTS = [
     ("segment", "activation.segment", "q >= table[1, i]", "q > table[1, i]"),
     ("segment", "activation.segment", "i < last and ", ""),
     ("piecewise_linear", "activation.piecewise_linear", "int64(table[2, i]) * d", "int64(table[2, i]) * q"),
-    ("piecewise_linear", "activation.piecewise_linear", "q = saturate(q, table[0, IN_QMIN], table[0, IN_QMAX])", "q = int64(q)"),
+    (
+        "piecewise_linear",
+        "activation.piecewise_linear",
+        "q = saturate(q, table[0, IN_QMIN], table[0, IN_QMAX])",
+        "q = int64(q)",
+    ),
     ("piecewise_quadratic", "activation.piecewise_quadratic", "inner * d", "inner * q"),
     ("activate", "activation.activate", "kind == LINEAR", "kind == QUADRATIC"),
     # products and zoneout
@@ -51,14 +61,18 @@ FAULTS = [
     ("zoneout_mask", "hidden.zoneout_mask", "mask != 0", "mask == 0"),
     # floats
     ("nearest_even", "intrinsics.nearest_even", "rest > 0.5", "rest >= 0.5"),
-    ("quantize", "quantize.quantize", "saturate(nearest_even(fadd(fdiv(v, scale), float32(int64(zero_point)))), qmin, qmax)",
-     "saturate(nearest_even(fdiv(v, scale)) + int64(zero_point), qmin, qmax)"),
+    (
+        "quantize",
+        "quantize.quantize",
+        "saturate(nearest_even(fadd(fdiv(v, scale), float32(int64(zero_point)))), qmin, qmax)",
+        "saturate(nearest_even(fdiv(v, scale)) + int64(zero_point), qmin, qmax)",
+    ),
     ("dequantize", "quantize.dequantize", "float32(int64(q) - int64(zero_point))", "float32(int64(q) + int64(zero_point))"),
     ("ema", "ranges.ema", "fmul(KEEP, rmax)", "fmul(KEEP, rmin)"),
     ("extremes", "ranges.extremes", "high = upper(high, v)", "high = v"),
     ("symmetric", "ranges.symmetric", "MIN_AMAX > amax", "MIN_AMAX < amax"),
     ("zoneout_factor", "hidden.zoneout_factor", "32768.0", "32767.0"),
-]  # fmt: skip
+]
 
 # changes that change nothing: the proof must still hold
 EQUIVALENT = [
@@ -73,6 +87,8 @@ UNPLAYED = [
     ("safe_block", "linear.safe_block", "INT32_SPAN //", "2 * INT32_SPAN //"),
     ("derive", "rescale.derive", "float64(0.5)", "float64(0.25)"),
     ("derive_ratio", "rescale.derive", "fdiv(s_from, s_to)", "fdiv(s_to, s_from)"),
+    ("derive_step", "dynamic.derive_step", "derive(s_Wx, gate_scales[1]", "derive(s_Wx, gate_scales[0]"),
+    ("derive_step", "dynamic.derive_step", "derive(s_b, s_Rh, shift_bias", "derive(s_b, s_Rh, shift"),
     ("lower_upper", "ranges.upper", " or b != b", ""),
     ("previous_state", "programs.previous_state", "t + 2", "t + 1"),
     ("split_run", "programs.previous_state", "t + 2", "t + 1"),

@@ -154,7 +154,9 @@ def distance(case: Case) -> None:
     q, low, high, origin = (case.integer(n, *INT32) for n in ("q", "low", "high", "origin"))
     case.assume(low <= q, q <= high)
     ends = magnitude(low - origin), magnitude(high - origin)
-    case.goal("|q - origin| is at most that of one end", z3.Or(magnitude(q - origin) <= ends[0], magnitude(q - origin) <= ends[1]))
+    case.goal(
+        "|q - origin| is at most that of one end", z3.Or(magnitude(q - origin) <= ends[0], magnitude(q - origin) <= ends[1])
+    )
 
 
 KINDS = ("direct", "direct_wide", "piecewise_linear", "piecewise_quadratic")
@@ -189,44 +191,85 @@ def obligations() -> list[Obligation]:
     line_given = "any numbers of the segment that the parameter check does not refuse, any formats, q any int64"
     return [
         Obligation(
-            "direct", "A-1", "direct takes entry q + 128, an index that never leaves 0 ... 255", "q any int8, any entries",
-            {"all": partial(direct, False)}, words=True, logic="QF_UFBV", function="activation.direct", judge=at("direct"),
+            "direct",
+            "A-1",
+            "direct takes entry q + 128, an index that never leaves 0 ... 255",
+            "q any int8, any entries",
+            {"all": partial(direct, False)},
+            words=True,
+            logic="QF_UFBV",
+            function="activation.direct",
+            judge=at("direct"),
         ),
         Obligation(
-            "direct_wide", "A-2", "direct_wide takes entry ((q + 32768) * 255 + 32767) div 65535, an index that never leaves 0 ... 255",
-            "q any int16, any entries", {"all": partial(direct, True)}, words=True, logic="QF_UFBV",
-            function="activation.direct_wide", judge=at("direct_wide"), covered="a sweep of all 65536 codes",
+            "direct_wide",
+            "A-2",
+            "direct_wide takes entry ((q + 32768) * 255 + 32767) div 65535, an index that never leaves 0 ... 255",
+            "q any int16, any entries",
+            {"all": partial(direct, True)},
+            words=True,
+            logic="QF_UFBV",
+            function="activation.direct_wide",
+            judge=at("direct_wide"),
+            covered="a sweep of all 65536 codes",
         ),
         Obligation(
-            "direct_wide_index", "A-2",
+            "direct_wide_index",
+            "A-2",
             "the index is 0 for the first code and 255 for the last, and from each code to the next it stays or rises by 1",
-            "q any int16", {"all": wide_index}, logic="QF_LIA",
+            "q any int16",
+            {"all": wide_index},
+            logic="QF_LIA",
         ),
         Obligation(
-            "segment", "A-3, A-4", "segment is the first i with q < threshold_i, else the last, and never outside the table",
-            segment_given, {f"{n} segments": partial(segments, n) for n in range(1, 33)}, logic="QF_UFLIA",
-            function="activation.segment", judge=at("segment"),
+            "segment",
+            "A-3, A-4",
+            "segment is the first i with q < threshold_i, else the last, and never outside the table",
+            segment_given,
+            {f"{n} segments": partial(segments, n) for n in range(1, 33)},
+            logic="QF_UFLIA",
+            function="activation.segment",
+            judge=at("segment"),
         ),
         Obligation(
-            "piecewise_linear", "A-3", "piecewise_linear is its clause, and nothing leaves int64", line_given, {"all": linear},
-            function="activation.piecewise_linear", uses=("segment", "ties_away", "saturate", "shrinks", "reach", "product", "distance"),
-            judge=at("piecewise_linear"), fallback=KNOWN_SHIFTS,
-        ),
-        Obligation(
-            "piecewise_quadratic", "A-4", "piecewise_quadratic is its clause in Horner form, and nothing leaves int64", line_given,
-            {"all": quadratic}, function="activation.piecewise_quadratic",
+            "piecewise_linear",
+            "A-3",
+            "piecewise_linear is its clause, and nothing leaves int64",
+            line_given,
+            {"all": linear},
+            function="activation.piecewise_linear",
             uses=("segment", "ties_away", "saturate", "shrinks", "reach", "product", "distance"),
-            judge=at("piecewise_quadratic"), fallback=KNOWN_SHIFTS,
+            judge=at("piecewise_linear"),
+            fallback=KNOWN_SHIFTS,
         ),
         Obligation(
-            "activate", "A-1 ... A-4, GP-10", "activate is the step of the table's kind", "the four kinds, any q",
-            {n: partial(dispatch, k) for k, n in enumerate(KINDS)}, logic="QF_UFLIA", function="activation.activate", uses=KINDS,
+            "piecewise_quadratic",
+            "A-4",
+            "piecewise_quadratic is its clause in Horner form, and nothing leaves int64",
+            line_given,
+            {"all": quadratic},
+            function="activation.piecewise_quadratic",
+            uses=("segment", "ties_away", "saturate", "shrinks", "reach", "product", "distance"),
+            judge=at("piecewise_quadratic"),
+            fallback=KNOWN_SHIFTS,
+        ),
+        Obligation(
+            "activate",
+            "A-1 ... A-4, GP-10",
+            "activate is the step of the table's kind",
+            "the four kinds, any q",
+            {n: partial(dispatch, k) for k, n in enumerate(KINDS)},
+            logic="QF_UFLIA",
+            function="activation.activate",
+            uses=KINDS,
             judge=at("activate"),
         ),
         Obligation(
-            "distance", "A-3, A-4", "within a segment, |q - origin| is at most the greater distance of its ends",
-            "q, ends and origin int32", {"all": distance}, logic="QF_LIA",
+            "distance",
+            "A-3, A-4",
+            "within a segment, |q - origin| is at most the greater distance of its ends",
+            "q, ends and origin int32",
+            {"all": distance},
+            logic="QF_LIA",
         ),
-    ]  # fmt: skip
-
-
+    ]

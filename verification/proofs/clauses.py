@@ -166,7 +166,10 @@ def contracts(c: Clauses, *functions: str) -> dict[str, Any]:
         need(f"{name} is given an MShift", z3.And(between(0, m, INT32[1]), between(0, s, 31)))
 
     def ties_up(x: Any, s: Any) -> Any:
-        need("ties_up is given an int64 and a shift of at least 0", z3.And(between(INT64[0], x, INT64[1]), between(0, s, INT64[1])))
+        need(
+            "ties_up is given an int64 and a shift of at least 0",
+            z3.And(between(INT64[0], x, INT64[1]), between(0, s, INT64[1])),
+        )
         return c.ties_up(x, s)
 
     def shift_round(x: Any, s: Any, rounding: Any) -> Any:

@@ -6,16 +6,12 @@ integers and of the roundings of R. Each other step is its clause's operations, 
 
 from __future__ import annotations
 
-from functools import partial
 from typing import Any
 
 import numpy as np
 import z3
 
-from verification.exact import hidden, quantize, ranges
 from verification.proofs.case import INT32, Case
-from verification.proofs.obligation import Obligation
-from verification.proofs.replay_parts import fmt_of
 from verification.proofs.rounding_steps import WIDE, floor_is, is_even
 from verification.proofs.values import RNE, SINGLE, Cells, is_known, to_float
 
@@ -150,7 +146,7 @@ def never_fixed(name: str, low: int, high: int) -> int:
 
 
 def quotients(case: Case) -> Any:
-    """f32(a / b) as an unknown function of both, in the twin and in the clause; the division itself to look for a counterexample."""
+    """f32(a / b) as an unknown function, in the twin and in the clause; the division itself to find a counterexample."""
     if case.fixed is not None:
         return lambda a, b: z3.fpDiv(RNE, to_float(a, SINGLE), to_float(b, SINGLE))
     case.contract({"intrinsics.fdiv": lambda a, b: DIVIDED(to_float(a, SINGLE), to_float(b, SINGLE))})
@@ -203,7 +199,9 @@ def never_nan(case: Case) -> None:
         case.assume(z3.fpGT(v, z3.fpPlusZero(SINGLE)), z3.Not(z3.fpIsInf(v)))
     case.assume(z3.fpGEQ(power, f32(1.0)), z3.fpLEQ(power, f32(2.0**31)))
     quotient = z3.fpDiv(RNE, s_from, s_to)
-    case.goal("s_from / s_to is not NaN and not negative", z3.And(z3.Not(z3.fpIsNaN(quotient)), z3.Not(z3.fpIsNegative(quotient))))
+    case.goal(
+        "s_from / s_to is not NaN and not negative", z3.And(z3.Not(z3.fpIsNaN(quotient)), z3.Not(z3.fpIsNegative(quotient)))
+    )
     p = z3.fpMul(RNE, q, power)
     sound = z3.And(z3.Not(z3.fpIsNaN(q)), z3.Not(z3.fpIsNegative(q)))
     case.goal("nor is its product", z3.Implies(sound, z3.And(z3.Not(z3.fpIsNaN(p)), z3.Not(z3.fpIsNegative(p)))))
@@ -272,6 +270,50 @@ def dynamic_state(s: int, case: Case) -> None:
     case.goal("127 * max|h - zp| + B_n < 2^31", 127 * 255 + n < 2**31)
 
 
+def step_multipliers(case: Case) -> None:
+    """derive_step against the list of G-M and D: which scales each multiplier stands for."""
+    made: dict[tuple[int, int], Any] = {}
+
+    def derived(a: Any, b: Any, shift: int, limit: int) -> Any:
+        key = (int(shift), int(limit))
+        made.setdefault(key, z3.Function(f"derive_{len(made)}", SINGLE, SINGLE, z3.BitVecSort(64)))
+        return made[key](to_float(a, SINGLE), to_float(b, SINGLE))
+
+    case.contract({"rescale.derive": derived})
+    names = case.machine.twin.globals_of("dynamic.derive_step")
+    s_Wx, s_h, s_r, s_b = (case.real(n, finite=True, positive=True) for n in ("s_Wx", "s_h", "s_r", "s_b"))
+    gates = [case.real(n, finite=True, positive=True) for n in ("s_z", "s_r_gate", "s_g")]
+    new, weights = np.full(names["REALS"], f32(0.0), object), np.full(names["WEIGHT_REALS"], f32(0.0), object)
+    new[names["SCALE_WX"]], new[names["SCALE_H"]] = s_Wx, s_h
+    weights[names["SCALE_R"]], weights[names["SCALE_B"]] = s_r, s_b
+    row = Cells(np.zeros(case.machine.twin.globals_of("cell.mshift_cell")["COLUMNS"], object))
+    reals = Cells(new, "float32")
+    s, t = 18, 24  # any two different ones: derive is an unknown function of them
+    case.run("dynamic.derive_step", reals, row, s, t, Cells(np.array(gates, object), "float32"), Cells(weights, "float32"))
+    one = z3.fpDiv(RNE, f32(1.0), f32(127.0))
+    s_Rh = z3.fpMul(RNE, s_r, s_h)
+    s_rRh = z3.fpMul(RNE, one, s_Rh)
+    wanted = {
+        "M_RH_Z": (s_Rh, s_Wx, s),
+        "M_RH_R": (s_Rh, s_Wx, s),
+        "M_BX": (s_b, s_Wx, t),
+        "M_BR_Z": (s_b, s_Wx, t),
+        "M_BR_R": (s_b, s_Wx, t),
+        "M_BR_G": (s_b, s_Rh, t),
+        "M_Z": (s_Wx, gates[0], s),
+        "M_R": (s_Wx, gates[1], s),
+        "M_G": (s_Wx, gates[2], s),
+        "M_RRH": (s_rRh, s_Wx, s),
+        "M_GH": (one, s_h, s),
+        "M_ONE": (one, f32(1.0), s),
+    }
+    for name, (a, b, shift) in wanted.items():
+        limit = 2**24 - 1 if name == "M_RRH" else 2**31 - 1
+        case.goal(f"{name} stands for its scales", row.cells[names[name]] == derived(a, b, shift, limit))
+    case.goal("s_Rh is kept", reals.cells[names["SCALE_RH"]] == s_Rh)
+    case.goal("s_one * s_Rh is kept", reals.cells[names["SCALE_RRH"]] == s_rRh)
+
+
 def factor(case: Case) -> None:
     nearest_even = nearest_of(case)
     p = case.real("p")
@@ -279,117 +321,3 @@ def factor(case: Case) -> None:
     t = z3.fpMul(RNE, p, f32(32768.0))
     case.equal(["k"], case.run("hidden.zoneout_factor", p), nearest_even(t))
     case.goal("p * 2^15 lies in [0, 2^15]", z3.And(z3.fpGEQ(t, f32(0.0)), z3.fpLEQ(t, f32(32768.0))))
-
-
-def obligations() -> list[Obligation]:
-    """The steps of quantize.py, the scalar steps of ranges.py, derive."""
-    exponents: dict[str, Any] = {"|t| < 1/2": partial(nearest, 0, BELOW_HALF)}
-    exponents |= {f"exponent {e - 127}": partial(nearest, e, e) for e in range(HALF, LAST_EXPONENT + 1)}
-    exponents["|t| >= 2^31, inf, NaN"] = partial(nearest, LAST_EXPONENT + 1, 255)
-    multipliers: dict[str, Any] = {}
-    for name, limit in LIMITS.items():
-        top = 127 + limit.bit_length()
-        multipliers[f"p < 1/2, limit {name}"] = partial(multiplier, limit, 0, BELOW_HALF)
-        for e in range(HALF, top + 1):
-            multipliers[f"exponent {e - 127}, limit {name}"] = partial(multiplier, limit, e, e)
-        multipliers[f"beyond, limit {name}"] = partial(multiplier, limit, top + 1, 255)
-    single = ("nearest_even",)
-    floats: dict[str, Any] = {"words": True, "logic": "QF_BVFP"}
-    applied: dict[str, Any] = {"words": True, "logic": "QF_UFBVFP", "fallback": (never_fixed,)}
-    return [
-        Obligation(
-            "nearest_even", "Q-1", "nearest_even is the nearest integer, a tie to the even one, saturating to int32, NaN to 0",
-            "all 2^32 binary32 numbers", exponents, function="intrinsics.nearest_even", judge=lambda t: quantize.nearest_even(float(t)),
-            covered="the sweep of all 2^32 floats", **floats,
-        ),
-        Obligation(
-            "quantize", "Q-1", "quantize is its clause, one rounding for each operation", "any v; scale finite and positive; zp int32",
-            {"all": partial(quantizing, "quantize")}, function="quantize.quantize", uses=(*single, "saturate"),
-            judge=lambda v, s, zp, lo, hi: quantize.quantize(float(v), float(s), zp, fmt_of(lo, hi)), **applied,
-        ),
-        Obligation(
-            "quantize_reciprocal", "Q-2", "quantize_reciprocal is its clause, one rounding for each operation",
-            "any v; inv_scale finite and positive; zp int32", {"all": partial(quantizing, "quantize_reciprocal")},
-            function="quantize.quantize_reciprocal", uses=(*single, "saturate"),
-            judge=lambda v, s, zp, lo, hi: quantize.quantize_reciprocal(float(v), float(s), zp, fmt_of(lo, hi)), **applied,
-        ),
-        Obligation(
-            "quantize_bias", "Q-4", "quantize_bias is its clause, one rounding for each operation", "any b; scale finite and positive",
-            {"all": partial(quantizing, "quantize_bias")}, function="quantize.quantize_bias", uses=(*single, "saturate"),
-            judge=lambda v, s, lo, hi: quantize.quantize_bias(float(v), float(s), fmt_of(lo, hi)), **applied,
-        ),
-        Obligation(
-            "reciprocal", "Q-2", "reciprocal is f32(1 / scale)", "scale finite and positive", {"all": reciprocal},
-            function="quantize.reciprocal", judge=lambda s: quantize.reciprocal(float(s)), **floats,
-        ),
-        Obligation(
-            "dequantize", "Q-3", "dequantize is f32(f32(q - zp) * scale), the difference exact", "q and zp int32; scale finite and positive",
-            {"all": dequantizing}, function="quantize.dequantize",
-            judge=lambda q, s, zp: quantize.dequantize(q, float(s), zp), **floats,
-        ),
-        Obligation(
-            "ema", "E-1", "ema is f32(f32(0.9f * r) + f32(0.1f * c)) for both ends, 0.9f and 0.1f the nearest binary32 numbers",
-            "finite ranges", {"all": averaging}, function="ranges.ema",
-            judge=lambda *a: ranges.ema(*(float(v) for v in a)), **floats,
-        ),
-        Obligation(
-            "lower_upper", "E-1, E-5", "lower and upper give the lesser and the greater of two floats, and NaN where one is NaN",
-            "all pairs of binary32 numbers", {"all": lower_and_upper}, function="ranges.lower", **floats,
-        ),
-        Obligation(
-            "extremes", "E-1", "extremes gives the least and the greatest value, a zero as +0.0", "finite values, one to four of them",
-            {f"{n} values": partial(extreme, n) for n in range(1, 5)}, function="ranges.extremes", uses=("lower_upper",),
-            judge=lambda values, first, step: ranges.extremes(values.tolist()),
-            covered="more values: lower_upper holds for each pair", **floats,
-        ),
-        Obligation(
-            "asymmetric", "E-2", "asymmetric is its clause, one rounding for each operation",
-            "finite ranges whose width is finite; int8 and int16",
-            {
-                f"{'below' if narrow else 'from'} 2^-8, int{bits}": partial(asymmetric, narrow, -(2 ** (bits - 1)), 2 ** (bits - 1) - 1)
-                for narrow in (False, True) for bits in (8, 16)
-            },
-            function="ranges.asymmetric", uses=(*single, "saturate"),
-            judge=lambda a, b, lo, hi: ranges.asymmetric(float(a), float(b), fmt_of(lo, hi)), covered="property tests and the fuzzer",
-            **applied,
-        ),
-        Obligation(
-            "symmetric", "E-3", "symmetric is f32(max(|rmin|, |rmax|, 2^-9) / f32(qmax)), zero point 0", "finite ranges; int8 and int16",
-            {f"int{b}": partial(symmetric, 2 ** (b - 1) - 1) for b in (8, 16)}, function="ranges.symmetric",
-            judge=lambda a, b, hi: ranges.symmetric(float(a), float(b), fmt_of(-hi - 1, hi)), covered="property tests and the fuzzer",
-            **applied,
-        ),
-        Obligation(
-            "derive_ratio", "M-2", "derive makes p as f32(f32(s_from / s_to) * 2^s)", "finite positive scales, s from 0 to 31",
-            {f"s={s}": partial(ratio, s) for s in range(32)}, function="rescale.derive", **{**applied, "fallback": ()},
-        ),
-        Obligation(
-            "derive_sign", "M-2", "p is 0, positive or +inf, never NaN", "finite positive scales, s from 0 to 31", {"all": never_nan},
-            covered="property tests and the fuzzer", **floats,
-        ),
-        Obligation(
-            "derive", "M-2", "derive is floor(p + 1/2) computed exactly, at most its limit", "every p from 0 to +inf; the three limits in use",
-            multipliers, function="rescale.derive", uses=("derive_ratio", "derive_sign"), **floats,
-        ),
-        Obligation(
-            "least_scale", "E-2, E-3", "no int8 scale of a range is below 1.53e-5", "finite ranges whose width is finite",
-            {"asymmetric": partial(least_scale, False), "symmetric": partial(least_scale, True)},
-            covered="property tests and the fuzzer", **applied,
-        ),
-        Obligation(
-            "greatest_ratio", "M-2, GM-3", "s_one / s_h is at most 515 for such a scale", "scales from 1.53e-5 on",
-            {"all": greatest_ratio}, covered="property tests and the fuzzer", **floats,
-        ),
-        Obligation(
-            "dynamic_state", "GM-3, D", "in dynamic mode 127 * max|h - zp| + B_n stays below 2^31 by itself",
-            "M of m_gh at most 515 * 2^s, s from 0 to 31, zp in int8", {f"s={s}": partial(dynamic_state, s) for s in range(32)},
-            logic="QF_LIA", uses=("least_scale", "greatest_ratio", "derive"),
-        ),
-        Obligation(
-            "zoneout_factor", "Z-2", "zoneout_factor is the nearest-even integer of f32(p * 2^15), which lies in [0, 2^15]",
-            "p from 0 to 1, rounded to binary32", {"all": factor}, function="hidden.zoneout_factor", uses=single,
-            judge=lambda p: hidden.zoneout_factor(float(p)), **applied,
-        ),
-    ]  # fmt: skip
-
-

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Callable, Sequence
+from functools import partial
 from types import ModuleType
 from typing import Any
 
@@ -123,8 +124,8 @@ class Frame:
                         return DEAD
                 return self.machine.merge(
                     condition,
-                    self.on(condition, lambda a=yes: self.block(a, dict(scope))),
-                    self.on(z3.Not(condition), lambda a=no: self.block(a, dict(scope))),
+                    self.on(condition, partial(self.block, yes, dict(scope))),
+                    self.on(z3.Not(condition), partial(self.block, no, dict(scope))),
                 )
             if isinstance(s, ast.For):
                 found = self.loop(s, scope)
@@ -182,10 +183,12 @@ class Frame:
                 self.assign(part, v, scope)
         elif isinstance(target, ast.Subscript):
             array = self.value(target.value, scope)
-            if self.machine.path:
-                raise Unsupported(f"{self.label(target)} is stored in one branch only")
-            known = is_known(value) or array.kind == "int64"
-            array.store(self.value(target.slice, scope), value if known else self.numbers.narrow(self.label(target), value))
+            known = is_known(value) or array.kind != "int32"
+            index = self.value(target.slice, scope)
+            value = value if known else self.numbers.narrow(self.label(target), value)
+            if self.machine.path:  # the other branches go on with what was there
+                value = self.machine.merge(z3.And(*self.machine.path), value, array[index])
+            array.store(index, value)
         else:
             raise Unsupported(self.label(target))
 
@@ -262,7 +265,7 @@ class Frame:
         terms: list[Any] = []
         for part in node.values:  # a later part is only looked at where the earlier ones do not decide
             reached = (z3.And(*terms) if both else z3.Not(z3.Or(*terms))) if terms else None
-            found = self.truth(part, scope) if reached is None else self.on(reached, lambda p=part: self.truth(p, scope))
+            found = self.truth(part, scope) if reached is None else self.on(reached, partial(self.truth, part, scope))
             if isinstance(found, bool):
                 if found != both:
                     return found
@@ -329,7 +332,8 @@ class Frame:
         raise Unsupported(label)
 
     def known(self, label: str, op: ast.operator, a: int, b: int) -> int:
-        found = eval(compile(ast.Expression(ast.fix_missing_locations(ast.BinOp(ast.Constant(a), op, ast.Constant(b)))), "", "eval"))
+        tree = ast.Expression(ast.BinOp(ast.Constant(a), op, ast.Constant(b)))
+        found = eval(compile(ast.fix_missing_locations(tree), "", "eval"))
         if not -(2**63) <= found < 2**63:
             self.machine.need(f"{label} stays in int64", False)
         return int(found)

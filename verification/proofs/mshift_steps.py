@@ -259,67 +259,108 @@ def obligations() -> list[Obligation]:
     """The steps of rescale.py and of datapath M."""
     from functools import partial
 
-    def step(name: str, clause: str, statement: str, hypothesis: str, cases: Any, function: str, uses: Any, judge: Any) -> Obligation:
+    def step(
+        name: str, clause: str, statement: str, hypothesis: str, cases: Any, function: str, uses: Any, judge: Any
+    ) -> Obligation:
         return Obligation(
             name, clause, statement, hypothesis, cases, function=function, uses=uses, judge=judge, fallback=KNOWN_SHIFTS
-        )  # fmt: skip
+        )
 
     equal = "is its clause in every named intermediate, and nothing leaves int64"
     both = {"8-bit gate inputs": 8, "16-bit gate inputs": 16}
     gate_given = "|Wx| < 2^47, |Rh| < 2^31, biases and zero point int32, any MShifts, any table, any table's answers"
     made = [
         step(
-            "apply", "M-3", "apply is ties_up(v * M, s), the product inside int64", WITHIN,
-            {"all": partial(applying, "apply")}, "rescale.apply", ("ties_up", "shrinks", "product"),
+            "apply",
+            "M-3",
+            "apply is ties_up(v * M, s), the product inside int64",
+            WITHIN,
+            {"all": partial(applying, "apply")},
+            "rescale.apply",
+            ("ties_up", "shrinks", "product"),
             lambda v, m, s: rescale.apply(v, mshift_of(m, s)),
         ),
         step(
-            "align", "M-4", "align is saturate(apply(v, m), int32)", WITHIN,
-            {"all": partial(applying, "align")}, "rescale.align", ("apply", "saturate", "shrinks"),
+            "align",
+            "M-4",
+            "align is saturate(apply(v, m), int32)",
+            WITHIN,
+            {"all": partial(applying, "align")},
+            "rescale.align",
+            ("apply", "saturate", "shrinks"),
             lambda v, m, s: rescale.align(v, mshift_of(m, s)),
         ),
         step(
-            "requantize", "M-5", "requantize is saturate(apply(v, m) + zp, fmt), the sum inside int64",
+            "requantize",
+            "M-5",
+            "requantize is saturate(apply(v, m) + zp, fmt), the sum inside int64",
             f"{WITHIN}, zp int32, qmin <= qmax int32",
-            {"all": partial(applying, "requantize")}, "rescale.requantize", ("apply", "saturate", "shrinks", "product"),
+            {"all": partial(applying, "requantize")},
+            "rescale.requantize",
+            ("apply", "saturate", "shrinks", "product"),
             lambda v, m, s, zp, low, high: rescale.requantize(v, mshift_of(m, s), zp, fmt_of(low, high)),
         ),
         step(
-            "mshift_gate", "GM-1", f"mshift_gate {equal}", gate_given,
-            {n: partial(gate, b) for n, b in both.items()}, "gates.mshift_gate",
-            ("align", "requantize", "saturate", "activate", "shrinks"), judge_gate,
+            "mshift_gate",
+            "GM-1",
+            f"mshift_gate {equal}",
+            gate_given,
+            {n: partial(gate, b) for n, b in both.items()},
+            "gates.mshift_gate",
+            ("align", "requantize", "saturate", "activate", "shrinks"),
+            judge_gate,
         ),
         step(
-            "mshift_candidate", "GM-2", f"mshift_candidate {equal}", f"{gate_given}; r in [0, 127], M of m_rRh below 2^24",
-            {n: partial(candidate, b) for n, b in both.items()}, "gates.mshift_candidate",
-            ("align", "requantize", "ties_up", "saturate", "activate", "shrinks", "product"), judge_candidate,
+            "mshift_candidate",
+            "GM-2",
+            f"mshift_candidate {equal}",
+            f"{gate_given}; r in [0, 127], M of m_rRh below 2^24",
+            {n: partial(candidate, b) for n, b in both.items()},
+            "gates.mshift_candidate",
+            ("align", "requantize", "ties_up", "saturate", "activate", "shrinks", "product"),
+            judge_candidate,
         ),
         step(
-            "mshift_hidden", "GM-3", f"mshift_hidden {equal}; S stays in int32",
+            "mshift_hidden",
+            "GM-3",
+            f"mshift_hidden {equal}; S stays in int32",
             "z in [0, 127], g and h int8, zp int32, any MShifts that GM-3 does not refuse",
-            {"all": new_state}, "hidden.mshift_hidden",
-            ("align", "apply", "saturate", "shrinks", "reach", "product"), judge_hidden,
+            {"all": new_state},
+            "hidden.mshift_hidden",
+            ("align", "apply", "saturate", "shrinks", "reach", "product"),
+            judge_hidden,
         ),
         step(
-            "mshift_cell", "GM-1, GM-2, GM-3", "mshift_cell puts gates and state together as the clauses say, each with its own "
+            "mshift_cell",
+            "GM-1, GM-2, GM-3",
+            "mshift_cell puts gates and state together as the clauses say, each with its own "
             "multipliers, and gives each what its own proof takes as given",
             "the hypotheses of mshift_gate, mshift_candidate and mshift_hidden",
-            {n: partial(cell, b) for n, b in both.items()}, "cell.mshift_cell",
-            ("mshift_gate", "mshift_candidate", "mshift_hidden"), judge_cell,
+            {n: partial(cell, b) for n, b in both.items()},
+            "cell.mshift_cell",
+            ("mshift_gate", "mshift_candidate", "mshift_hidden"),
+            judge_cell,
         ),
-    ]  # fmt: skip
+    ]
     lemmas = [
         ("product", "M-3, L-2", "|a| <= A and |b| <= B give |a * b| <= A * B", "a, b, A, B up to 2^80", product_lemma, ()),
         (
-            "requantize_monotone", "M-5", "v <= w gives requantize(v) <= requantize(w)",
-            f"{WITHIN}, zp and bounds int32", monotone, ("ties_up_monotone",),
+            "requantize_monotone",
+            "M-5",
+            "v <= w gives requantize(v) <= requantize(w)",
+            f"{WITHIN}, zp and bounds int32",
+            monotone,
+            ("ties_up_monotone",),
         ),
         (
-            "saturation_sign", "F-2, F-3, M-5",
-            "saturation never changes a sign: alone in a signed format; with a zero point exactly where it lies in the format, else "
-            "what comes out always has the sign of its distance",
-            "v int64, zp, qmin <= qmax int32", same_sign, (),
+            "saturation_sign",
+            "F-2, F-3, M-5",
+            "saturation never changes a sign: alone in a signed format; with a zero point exactly where it lies in the "
+            "format, else what comes out always has the sign of its distance",
+            "v int64, zp, qmin <= qmax int32",
+            same_sign,
+            (),
         ),
-    ]  # fmt: skip
+    ]
     made += [Obligation(n, k, s, h, {"all": body}, uses=uses) for n, k, s, h, body, uses in lemmas]
     return made

@@ -257,7 +257,9 @@ def judge_gate(Wx: int, Rh: int, bx: int, br: int, e_bx: int, e_br: int, pre: in
 
 
 def judge_reset(Rh: int, br: int, e_br: int, r: int, ops: np.ndarray) -> Any:
-    f = gates.pot_reset_path(Rh, br, r, op_of(ops, 3), e_br, op_of(ops, 10), op_of(ops, 7), op_of(ops, 11), rounding_of(ops[14, 0]))
+    f = gates.pot_reset_path(
+        Rh, br, r, op_of(ops, 3), e_br, op_of(ops, 10), op_of(ops, 7), op_of(ops, 11), rounding_of(ops[14, 0])
+    )
     return tuple(f[n] for n in RESET)
 
 
@@ -268,8 +270,8 @@ def judge_candidate(Wx: int, P: int, bx: int, e_bx: int, ops: np.ndarray, table:
 
 
 def judge_hidden(z: int, g: int, h: int, ops: np.ndarray) -> Any:
-    parts = [op_of(ops, k) for k in (5, 9, 1, 12, 13)]
-    f = hidden.pot_hidden(z, g, h, int(ops[14, 1]), *parts, rounding_of(ops[14, 0]))
+    o = {k: op_of(ops, k) for k in (5, 9, 1, 12, 13)}
+    f = hidden.pot_hidden(z, g, h, int(ops[14, 1]), o[5], o[9], o[1], o[12], o[13], rounding_of(ops[14, 0]))
     return tuple(f[n] for n in HIDDEN)
 
 
@@ -303,7 +305,14 @@ def obligations() -> list[Obligation]:
     cells = ("pot_gate", "pot_reset_path", "pot_candidate", "pot_hidden")
     rows: list[tuple[str, str, Any, str, tuple[str, ...], Any]] = [
         ("pot_linear", "GP-1", {"all": linear}, "gates.pot_linear", base, judge_linear),
-        ("pot_gate", "GP-2", {"z": partial(gate, "z"), "r": partial(gate, "r")}, "gates.pot_gate", (*base, "activate"), judge_gate),
+        (
+            "pot_gate",
+            "GP-2",
+            {"z": partial(gate, "z"), "r": partial(gate, "r")},
+            "gates.pot_gate",
+            (*base, "activate"),
+            judge_gate,
+        ),
         ("pot_reset_path", "GP-3, GP-4", {"all": reset_path}, "gates.pot_reset_path", (*base, "product"), judge_reset),
         ("pot_candidate", "GP-5", {"all": candidate}, "gates.pot_candidate", (*base, "activate"), judge_candidate),
         ("pot_hidden", "GP-7, GP-8", {"all": new_state}, "hidden.pot_hidden", (*base, "product"), judge_hidden),
@@ -314,18 +323,28 @@ def obligations() -> list[Obligation]:
     ]
     made.append(
         Obligation(
-            "pot_one", "GP-6", "pot_one is RS(1, -e_zout) + z_zout, not saturated", "e from -15 to 30, both roundings, zp int32",
-            {f"e={e}": partial(code_of_one, e) for e in range(-15, 31)}, function="hidden.pot_one", uses=("shift_round",),
+            "pot_one",
+            "GP-6",
+            "pot_one is RS(1, -e_zout) + z_zout, not saturated",
+            "e from -15 to 30, both roundings, zp int32",
+            {f"e={e}": partial(code_of_one, e) for e in range(-15, 31)},
+            function="hidden.pot_one",
+            uses=("shift_round",),
             judge=lambda e, zp, r: hidden.pot_one(gates.Op(fmt_of(0, 255), e, zp), rounding_of(r)),
         )
-    )  # fmt: skip
+    )
     made.append(
         Obligation(
-            "pot_cell", "GP-2 ... GP-8",
-            "pot_cell puts gates and state together as the clauses say, each with its own operators; every result is a code of its format",
-            given, {"all": cell}, function="cell.pot_cell", uses=cells, judge=judge_cell, fallback=FALLBACK,
+            "pot_cell",
+            "GP-2 ... GP-8",
+            "pot_cell puts gates and state together as the clauses say, each with its own operators; every result is "
+            "a code of its format",
+            given,
+            {"all": cell},
+            function="cell.pot_cell",
+            uses=cells,
+            judge=judge_cell,
+            fallback=FALLBACK,
         )
-    )  # fmt: skip
+    )
     return made
-
-

@@ -17,9 +17,10 @@ FAMILIES = (
     "pot_steps",
     "activation_steps",
     "linear_steps",
-    "float_steps",
+    "float_obligations",
     "sequence_steps",
 )
+BODIES = {"float_obligations": ("float_steps",)}  # where the queries are elsewhere
 CORE = ("case", "clauses", "machine", "obligation", "source", "values")
 HERE = Path(__file__).parent
 
@@ -27,21 +28,24 @@ HERE = Path(__file__).parent
 @cache
 def registry() -> dict[str, Obligation]:
     """Every obligation, in the order of the page."""
-    found: dict[str, Obligation] = {}
-    for family in FAMILIES:
-        for obligation in import_module(f"verification.proofs.{family}").obligations():
-            assert obligation.name not in found, obligation.name
-            found[obligation.name] = obligation
-    return found
+    return {name: obligation for name, (obligation, _) in _families().items()}
 
 
 @cache
+def _families() -> dict[str, tuple[Obligation, str]]:
+    found: dict[str, tuple[Obligation, str]] = {}
+    for family in FAMILIES:
+        for obligation in import_module(f"verification.proofs.{family}").obligations():
+            assert obligation.name not in found, obligation.name
+            found[obligation.name] = obligation, family
+    return found
+
+
 def family_of(name: str) -> str:
     """The module that states an obligation."""
-    for family in FAMILIES:
-        if name in {o.name for o in import_module(f"verification.proofs.{family}").obligations()}:
-            return family
-    raise ParameterError("obligation", repr(name), f"one of {', '.join(registry())}")
+    if name not in _families():
+        raise ParameterError("obligation", repr(name), f"one of {', '.join(registry())}")
+    return _families()[name][1]
 
 
 def chosen(names: tuple[str, ...]) -> list[Obligation]:
@@ -58,7 +62,8 @@ def chosen(names: tuple[str, ...]) -> list[Obligation]:
 def statement_digest(name: str) -> str:
     """sha256 of the module that states an obligation and of what runs it; docstrings and layout left out."""
     total = hashlib.sha256()
-    for module in (family_of(name), *CORE):
+    family = family_of(name)
+    for module in (family, *BODIES.get(family, ()), *CORE):
         tree = ast.parse((HERE / f"{module}.py").read_text(encoding="utf-8"))
         for node in ast.walk(tree):
             if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef)) and ast.get_docstring(node) is not None:

@@ -46,5 +46,5 @@ def table_of(packed: np.ndarray, function: str = "tanh") -> Any:
     rows = [row[:count].astype(np.int64) for row in packed[1:]]
     if kind < 2:
         return DirectTable(function, rows[0], fmt_in, fmt_out, zero_point_in=zero_point)
-    made = PiecewiseLinear if kind == 2 else PiecewiseQuadratic
-    return made(function, *rows, fmt_in=fmt_in, fmt_out=fmt_out, zero_point_in=zero_point)  # type: ignore[arg-type]
+    made: Any = PiecewiseLinear if kind == 2 else PiecewiseQuadratic
+    return made(function, *rows, fmt_in=fmt_in, fmt_out=fmt_out, zero_point_in=zero_point)

@@ -1,4 +1,4 @@
-"""The recorded results of a full run: written by `qgru prove --record`, read by the page and by the test that they are fresh."""
+"""The recorded results of a full run: from `qgru prove --record`, for the page and the test that they are fresh."""
 
 from __future__ import annotations
 

@@ -232,7 +232,8 @@ def lemmas() -> list[Obligation]:
         Obligation(
             "reach",
             "R-4, L-2",
-            "where |x| <= b and b shifted with rounding stays below 2^63, |RS(x, s)| is at most that, and a left shift stays in int64",
+            "where |x| <= b and b shifted with rounding stays below 2^63, |RS(x, s)| is at most that, and a "
+            "left shift stays in int64",
             "x, b any int64, b >= 0, s from -63 to 63 (from 64 on by far_*)",
             {f"{n} s={s}": partial(reaching, n, s) for n in RULES for s in range(0 if n == "ties_up" else -63, 64)},
             logic="QF_LIA",
@@ -253,7 +254,8 @@ def lemmas() -> list[Obligation]:
     words = {
         "ties_up": "(x + 2^(s-1)) >> s and (x >> s) + ((x >> (s-1)) & 1)",
         "ties_away": "sign(x) * ((|x| + 2^(s-1)) >> s) and (x + 2^(s-1) - (x < 0)) >> s",
-        "ties_even": "(x >> s) plus 1 above the half, or at it where x >> s is odd, and (x + 2^(s-1) - 1 + ((x >> s) & 1)) >> s",
+        "ties_even": "(x >> s) plus 1 above the half, or at it where x >> s is odd, and "
+        "(x + 2^(s-1) - 1 + ((x >> s) & 1)) >> s",
     }
     for name, clause in zip(RULES, ("R-1", "R-2", "R-3")):
         made.append(

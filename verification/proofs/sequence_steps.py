@@ -100,7 +100,9 @@ class Run:
     def empty(self, *shape: int, kind: str = "int32") -> Cells:
         return Cells(np.zeros(shape, object), kind)
 
-    def go(self, name: str, shared: list[Any], per_step: dict[str, Any], h0: Any, reverse: int, moving: int) -> dict[str, Cells]:
+    def go(
+        self, name: str, shared: list[Any], per_step: dict[str, Any], h0: Any, reverse: int, moving: int
+    ) -> dict[str, Cells]:
         """One run over the steps of per_step; the arrays by name."""
         steps, H = per_step["Wx"].shape[0], self.hidden
         h = self.empty(steps + 1, 1, H)
@@ -121,8 +123,8 @@ class Run:
         mask = per_step["mask"] if self.options["training"] else self.empty(0, 0, 0)
         blend = self.options["zoneout_k"]
         if name == "mshift":
-            head = (0, 1, 0, steps, reverse, moving, blend, 16, per_step["numbers"], *shared)
-            middle = (per_step["Wx"], made["Rh"], made["ints"], made["longs"], made["biases"], made["h_q"], h)
+            head: tuple[Any, ...] = (0, 1, 0, steps, reverse, moving, blend, 16, per_step["numbers"], *shared)
+            middle: tuple[Any, ...] = (per_step["Wx"], made["Rh"], made["ints"], made["longs"], made["biases"], made["h_q"], h)
         else:
             head = (0, 1, 0, steps, reverse, blend, 16, *shared)
             parts = (made["codes"], made["Rh"], made["Rh_codes"], made["ints"], made["longs"], made["biases"])
@@ -134,7 +136,9 @@ class Run:
 def split(name: str, at: int, reverse: int, moving: int, options: dict[str, int], case: Case) -> None:
     """One run over three steps beside two runs, the second from the state that the first leaves."""
     hidden, twin = 2, case.machine.twin
-    sizes = {n: tuple(len(twin.globals_of("cell.x")[f"{n.upper()}_{g}"]) for g in ("32", "64", "BIAS")) for n in ("mshift", "pot")}
+    sizes = {
+        n: tuple(len(twin.globals_of("cell.x")[f"{n.upper()}_{g}"]) for g in ("32", "64", "BIAS")) for n in ("mshift", "pot")
+    }
     unknown_steps(case, sizes)
     run = Run(case, sizes, hidden, options)
     Wx = run.inputs("Wx", STEPS, 1, 3 * hidden, low=-(2**47), high=2**47)
@@ -210,25 +214,36 @@ def obligations() -> list[Obligation]:
                     cases[key] = partial(split, name, at, reverse, moving, options)
     return [
         Obligation(
-            "previous_state", "S-1, S-2",
-            "each step reads the state that the step before it wrote, the first one the initial state, and no state is written twice",
-            "any number of steps, both directions", {"forward": partial(reads, 0), "backward": partial(reads, 1)},
-            logic="QF_LIA", function="programs.previous_state",
+            "previous_state",
+            "S-1, S-2",
+            "each step reads the state that the step before it wrote, the first one the initial state, and no "
+            "state is written twice",
+            "any number of steps, both directions",
+            {"forward": partial(reads, 0), "backward": partial(reads, 1)},
+            logic="QF_LIA",
+            function="programs.previous_state",
         ),
         Obligation(
-            "land_state", "Z-1, Z-2, S-1",
+            "land_state",
+            "Z-1, Z-2, S-1",
             "a step writes h[t + 1] and nothing else: h', or the kept state where the mask is 1, or the blend; int32 holds it",
-            "states of any format of 16 bits or less", {k: partial(landing, k) for k in ("plain", "mask", "zoneout")},
-            logic="QF_UFLIA", function="programs.land_state", uses=("zoneout_mask", "zoneout_blend"),
+            "states of any format of 16 bits or less",
+            {k: partial(landing, k) for k in ("plain", "mask", "zoneout")},
+            logic="QF_UFLIA",
+            function="programs.land_state",
+            uses=("zoneout_mask", "zoneout_blend"),
         ),
         Obligation(
-            "split_run", "S-1, S-2, D-2",
-            "a run split after any step and continued from the state it leaves (with its numbers, where ranges move) gives every number "
-            "that one run gives",
-            "three steps, two units, cells and products as unknown functions of what they are given; both datapaths and directions, moving "
-            "ranges, mask and zoneout", cases, logic="QF_UFLIA", function="programs.mshift_rows", uses=("previous_state",),
+            "split_run",
+            "S-1, S-2, D-2",
+            "a run split after any step and continued from the state it leaves (with its numbers, where ranges move) "
+            "gives every number that one run gives",
+            "three steps, two units, cells and products as unknown functions of what they are given; both datapaths and "
+            "directions, moving ranges, mask and zoneout",
+            cases,
+            logic="QF_UFLIA",
+            function="programs.mshift_rows",
+            uses=("previous_state",),
             covered="longer runs: previous_state holds for any number of steps",
         ),
-    ]  # fmt: skip
-
-
+    ]

@@ -15,7 +15,20 @@ from typing import Any
 
 from golden.spec.errors import ParameterError
 
-MODULES = ("intrinsics", "rounding", "rescale", "quantize", "ranges", "activation", "gates", "hidden", "linear", "cell", "programs")
+MODULES = (
+    "intrinsics",
+    "rounding",
+    "rescale",
+    "quantize",
+    "ranges",
+    "activation",
+    "gates",
+    "hidden",
+    "linear",
+    "cell",
+    "programs",
+    "dynamic",
+)
 PACKAGE = "cuda_impl"
 
 
@@ -34,6 +47,7 @@ def _text(name: str) -> str:
     return textwrap.dedent(inspect.getsource(getattr(import_module(f"{PACKAGE}.{module}"), function)))
 
 
+@cache
 def digest(name: str) -> str:
     """sha256 of a function's syntax, docstring and layout left out; name as "rounding.ties_up"."""
     return hashlib.sha256(ast.dump(_bare(_text(name))).encode()).hexdigest()

@@ -134,7 +134,9 @@ def to_float(value: Any, sort: Any) -> Any:
         return value if value.sort() == sort else z3.fpToFP(RNE, value, sort)
     if is_known(value):
         narrow = np.float32(value) if sort == SINGLE else np.float64(value)
-        return z3.fpBVToFP(z3.BitVecVal(int(narrow.view(np.uint32 if sort == SINGLE else np.uint64)), sort.ebits() + sort.sbits()), sort)
+        return z3.fpBVToFP(
+            z3.BitVecVal(int(narrow.view(np.uint32 if sort == SINGLE else np.uint64)), sort.ebits() + sort.sbits()), sort
+        )
     return z3.fpSignedToFP(RNE, value, sort)
 
 

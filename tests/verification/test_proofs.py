@@ -1,0 +1,188 @@
+"""The proofs: a selection is run, the recorded results are of the present sources, the page is made of them."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+pytest.importorskip("z3", reason="needs the extra qgru[proofs]")
+
+import z3  # noqa: E402
+from hypothesis import given, settings  # noqa: E402
+
+from docs.proofs_page import page  # noqa: E402
+from golden.spec.layout import SCALAR_OPERATORS  # noqa: E402
+from golden.spec.rounding import Rounding  # noqa: E402
+from qgru.cli import main  # noqa: E402
+from tests.meta.house import ROOT, clauses  # noqa: E402
+from verification.proofs import pot_steps  # noqa: E402
+from verification.proofs.case import Case  # noqa: E402
+from verification.proofs.registry import registry  # noqa: E402
+from verification.proofs.results import recorded, stale  # noqa: E402
+from verification.proofs.solve import check, formulas, smtlib  # noqa: E402
+from verification.proofs.source import Twin  # noqa: E402
+from verification.strategies import sets  # noqa: E402
+
+AT_MOST = 4  # queries of one obligation; the recorded run had them all
+TIMEOUT = 300.0
+NAMES = list(registry())
+
+
+def selection(obligation):
+    """Some queries of an obligation, the first and the last among them."""
+    queries = list(obligation.cases)
+    if len(queries) <= AT_MOST:
+        return queries
+    return [queries[i * (len(queries) - 1) // (AT_MOST - 1)] for i in range(AT_MOST)]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_selection_of_queries_holds(name):
+    obligation, twin = registry()[name], Twin()
+    for query in selection(obligation):
+        answer, _ = check(formulas(obligation.case(query, twin)), obligation.logic, TIMEOUT)
+        assert answer == z3.unsat, f"{name}, {query}: {answer}"
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_no_hypothesis_is_empty(name):
+    obligation = registry()[name]
+    case = obligation.case(next(iter(obligation.cases)), Twin())
+    answer, _ = check([*case.hypotheses, *case.facts], obligation.logic, TIMEOUT)
+    assert answer == z3.sat
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_file_of_a_query_is_unsat_by_z3s_own_parser(name):
+    obligation = registry()[name]
+    query = selection(obligation)[-1]
+    text = smtlib(obligation, query, obligation.case(query, Twin()))
+    assert text.count("(check-sat)") == 1 and "(set-info :status unsat)" in text
+    solver = z3.SolverFor(obligation.logic) if "NIA" not in obligation.logic else z3.Solver()
+    solver.add(z3.parse_smt2_string(text))
+    assert solver.check() == z3.unsat
+
+
+def test_the_recorded_results_are_of_the_present_sources():
+    assert stale(recorded()) == [], "run: qgru prove --record verification/proofs/results.json"
+
+
+def test_nothing_recorded_is_unknown_without_a_name_or_has_a_counterexample():
+    for result in recorded()["results"]:
+        assert result["result"] in ("holds", "unknown") and result["counterexample"] is None
+        assert bool(result["unknown"]) == (result["result"] == "unknown")
+        assert result["queries"] == len(registry()[result["name"]].cases)
+        if result["unknown"]:
+            assert registry()[result["name"]].covered, "an unknown without what covers it"
+
+
+def test_a_changed_source_makes_a_result_stale():
+    results = recorded()
+    first = next(r for r in results["results"] if r["name"] == "ties_up")
+    first["functions"]["rounding.ties_up"] = "0" * 64
+    assert stale(results) == ["rounding.ties_up has changed since ties_up was proven"]
+
+
+def test_the_page_is_the_results():
+    text = (ROOT / "docs" / "proofs.md").read_text(encoding="utf-8")
+    assert text == page(), "run: python docs/proofs_page.py > docs/proofs.md"
+    assert [line.split("`")[1] for line in text.splitlines() if line.startswith("| `")] == NAMES
+
+
+def test_every_obligation_cites_clauses_and_rests_on_obligations_without_a_circle():
+    done: set[str] = set()
+    waiting = dict(registry())
+    for o in waiting.values():
+        cited = [c.strip() for part in o.clause.split(",") for c in part.split("...")]
+        assert set(cited) - clauses() == set(), o.name
+        assert set(o.uses) <= set(registry()), o.name
+    while waiting:
+        ready = [n for n, o in waiting.items() if set(o.uses) <= done]
+        assert ready, f"a circle among {sorted(waiting)}"
+        done.update(ready)
+        for name in ready:
+            del waiting[name]
+
+
+def test_every_step_of_the_twin_is_proven():
+    proven = {f for r in recorded()["results"] for f in r["functions"]}
+    missing = set()
+    for module in ("rounding", "quantize", "activation", "gates", "hidden", "cell"):
+        space = Twin().globals_of(f"{module}.x")
+        own = {n for n, v in space.items() if getattr(v, "__module__", "") == f"cuda_impl.{module}"}
+        missing |= {f"{module}.{n}" for n in own} - proven
+    assert missing == {"activation.pack", "cell.pot_products"}  # makes the tables; passes its arguments to pot_linear twice
+
+
+def told(case, p):
+    """Whether the hypotheses of a case hold for a parameter set, the data of the case left free."""
+    ops = p.operators
+    values = {}
+    for short, name in zip(pot_steps.NAMES, SCALAR_OPERATORS):
+        op = ops[name]
+        spread = max(abs(op.fmt.qmin - op.zero_point), abs(op.fmt.qmax - op.zero_point))
+        values |= {f"e_{short}": op.exponent, f"zp_{short}": op.zero_point, f"spread_{short}": spread}
+        values |= {f"low_{short}": op.fmt.qmin, f"high_{short}": op.fmt.qmax}
+    solver = z3.Solver()
+    solver.add(*case.hypotheses)
+    solver.add(*(z3.Int(n) == v for n, v in values.items() if n in case.inputs))
+    return solver.check() == z3.sat
+
+
+@settings(max_examples=15, deadline=None)
+@given(p=sets.pot_params())
+def test_what_the_parameter_check_accepts_is_within_the_hypotheses(p):
+    short = dict(zip(pot_steps.NAMES, SCALAR_OPERATORS))
+    for name in ("pot_linear", "pot_reset_path", "pot_hidden"):
+
+        def known(wanted, low, high):
+            if wanted == "rounding":
+                return 1 if p.rounding is Rounding.TIES_AWAY else 2
+            key = wanted.removeprefix("e_")
+            if key in short:
+                return p.operators[short[key]].exponent
+            weight = {"W": ("weight.W", 0), "br": ("weight.br", 2 * p.hidden_size)}[key]
+            return int(p.operators[weight[0]].exponent[weight[1]])
+
+        case = Case(Twin(), False, known)
+        registry()[name].cases["all"](case)
+        assert told(case, p), name
+
+
+def test_the_command_lists_proves_and_replays(capsys, tmp_path):
+    assert main(["prove", "--list", "requantize"]) == 0
+    assert capsys.readouterr().out.startswith("requantize  [M-5]  requantize is saturate")
+    record, folder = tmp_path / "results.json", tmp_path / "smt"
+    assert main(["prove", "requantize", "shift_round", "--json", "--record", str(record), "--smtlib", str(folder)]) == 0
+    shown = json.loads(capsys.readouterr().out)
+    assert [(r["name"], r["result"], r["queries"]) for r in shown["results"]] == [("shift_round", "holds", 3), ("requantize", "holds", 1)]
+    assert json.loads(record.read_text())["results"] == shown["results"]
+    index = json.loads((folder / "index.json").read_text())
+    assert sorted(p.name for p in folder.glob("*.smt2")) == sorted(row["file"] for row in index) and len(index) == 4
+    assert main(["prove", "requantize", "--at", "[3, 5, 1, 0, -128, 127]"]) == 0
+    assert capsys.readouterr().out == "twin:  8\njudge: 8\nequal\n"
+    assert main(["prove", "nearest_even", "--at", '["0x40200000"]', "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["twin"] == 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["nope"], "obligation is 'nope', expected one of"),
+        (["--at", "[1]"], "--at is given with 0 names, expected exactly one"),
+        (["product", "--at", "[1]"], "product has no function of the twin to replay"),
+        (["apply", "--at", "[1"], "expected a JSON list of the arguments"),
+        (["apply", "--at", '[1.5, 2, 3]'], "expected a JSON list of integers"),
+        (["apply", "--at", "[1, 2]"], "--at does not fit rescale.apply"),
+    ],
+)  # fmt: skip
+def test_bad_input_is_one_sentence(arguments, sentence, capsys):
+    assert main(["prove", *arguments]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("qgru: ") and sentence in error and error.count("\n") == 1
+
+
+def test_an_existing_folder_is_not_overwritten(tmp_path, capsys):
+    assert main(["prove", "apply", "--smtlib", str(tmp_path)]) == 2
+    assert "exists" in capsys.readouterr().err
