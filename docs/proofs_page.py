@@ -30,7 +30,7 @@ then 1.
 
 - **The code.** `verification/proofs/machine.py` reads the syntax trees of the functions in `cuda_impl` and runs them on
   terms: both branches of an `if`, loops, tuples, arrays, calls. What is proven is the source that runs, not a model of it.
-- **Two arithmetics.** Roundings, table indices and floats are 64-bit words that wrap as compiled code does, and IEEE floats.
+- **Two kinds of numbers.** Roundings, table indices and floats are 64-bit words that wrap as compiled code does, and IEEE floats.
   Steps with products are mathematical integers. In both, each `+`, `-`, `*` and `<<` adds the goal that its exact result
   stays in int64 (an int32 accumulator: in int32), so "nothing leaves int64" is part of each statement, and where it holds the
   two arithmetics are one. Integer types are those of Numba: a product of two int32 is an int64.

@@ -156,7 +156,10 @@ def test_the_command_lists_proves_and_replays(capsys, tmp_path):
     record, folder = tmp_path / "results.json", tmp_path / "smt"
     assert main(["prove", "requantize", "shift_round", "--json", "--record", str(record), "--smtlib", str(folder)]) == 0
     shown = json.loads(capsys.readouterr().out)
-    assert [(r["name"], r["result"], r["queries"]) for r in shown["results"]] == [("shift_round", "holds", 3), ("requantize", "holds", 1)]
+    assert [(r["name"], r["result"], r["queries"]) for r in shown["results"]] == [
+        ("shift_round", "holds", 3),
+        ("requantize", "holds", 1),
+    ]
     assert json.loads(record.read_text())["results"] == shown["results"]
     index = json.loads((folder / "index.json").read_text())
     assert sorted(p.name for p in folder.glob("*.smt2")) == sorted(row["file"] for row in index) and len(index) == 4

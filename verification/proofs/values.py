@@ -1,6 +1,6 @@
 """What the machine computes with: integers of z3 as mathematical numbers or as 64-bit words, floats, arrays of terms.
 
-A value is a Python int or bool where it is known, else a term. Both arithmetics note, for every operation, that its exact
+A value is a Python int or bool where it is known, else a term. Both kinds note, for every operation, that its exact
 result stays in int64; words also wrap, as compiled code does.
 """
 
