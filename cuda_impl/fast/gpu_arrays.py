@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 import numpy as np
@@ -15,9 +16,7 @@ def torch_of(x: Any) -> Any:
     """The torch module when x is one of its tensors on a GPU, else None."""
     if type(x).__module__.partition(".")[0] != "torch" or not x.is_cuda:
         return None
-    import torch
-
-    return torch
+    return sys.modules["torch"]
 
 
 def address(array: Any) -> int:

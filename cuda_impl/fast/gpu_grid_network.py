@@ -15,7 +15,7 @@ from cuda_impl.fast import gpu_driver as driver
 from cuda_impl.fast import gpu_grid, gpu_input, gpu_limbs, gpu_pack
 from cuda_impl.fast.gpu_arrays import address, codes_on_device, empty, put, stream_of, torch_of
 from cuda_impl.fast.gpu_grid import UNITS, GridShape
-from cuda_impl.fast.gpu_layout import Kind
+from cuda_impl.fast.gpu_layout import COLUMNS, Kind
 from cuda_impl.fast.gpu_network import TORCH_WORK, input_kernel
 from cuda_impl.fast.network import narrowest_dtype
 from cuda_impl.hidden import zoneout_factor
@@ -81,9 +81,9 @@ class GridNetwork:
         R, W = np.asarray(params.R), np.asarray(params.W)
         if limbs == 1:
             self.R = put(gpu_pack.fragments(R, self.blocks, 1, gpu_grid.SPLITS, chunks))
-            self.W = put(gpu_input.input_fragments(W, width))
+            self.W = put(gpu_pack.input_fragments(W, width))
         else:
-            self.R, self.W = put(gpu_limbs.state_fragments(R, self.blocks, chunks)), put(gpu_limbs.product_fragments(W, width))
+            self.R, self.W = put(gpu_pack.state_fragments(R, self.blocks, chunks)), put(gpu_pack.product_fragments(W, width))
         self.wide = put(gpu_pack.padded_units(c.wide, width))
         self.narrow = put(gpu_pack.padded_units(c.narrow, width).astype(np.int32))
         self.tables, self.far = put(c.tables), put(c.far)
@@ -205,7 +205,7 @@ class GridNetwork:
                 self._torch = torch.from_numpy(full.reshape(-1, length)).cuda()
             torch._int_mm(x.view(rows, length), self._torch.t(), out=wx)
             return
-        across = -(-columns // gpu_input.COLUMNS)
+        across = -(-columns // COLUMNS)
         kernel = input_kernel(length % 16 == 0 and address(x) % 16 == 0, self.device)
         values = [rows, length, columns, across, address(x), address(self.W), address(wx), flip]
         arguments = driver.Arguments(values, [INT] * 4 + [ADDRESS] * 3 + [INT])

@@ -8,30 +8,14 @@ import numpy as np
 
 from cuda_impl.fast import gpu_intrinsics as gpu
 from cuda_impl.fast import gpu_tensor as tensor
+from cuda_impl.fast.gpu_layout import TERMS
 
 int32, int64 = np.int32, np.int64
 
-ROWS, COLUMNS, TERMS, THREADS = 64, 128, 64, 256
+ROWS, THREADS = 64, 256
 STAGES = 3
 TILE_BYTES = ROWS * TERMS
 SHARED = STAGES * TILE_BYTES
-
-
-def input_fragments(weights: np.ndarray, width: int) -> np.ndarray:
-    """W [C, 3H] as int8 fragments [tiles of 16 columns / 2, pieces of 64 terms, 4, 32 lanes, 16 bytes].
-
-    Columns are gate * width + unit, padded to whole blocks of 128; a pair has its fragments tile by tile, half by half.
-    """
-    length, hidden = weights.shape[0], weights.shape[1] // 3
-    padded = -(-length // TERMS) * TERMS
-    columns = -(-3 * width // COLUMNS) * COLUMNS
-    full = np.zeros((columns, padded), np.int8)
-    for gate in range(3):
-        full[gate * width : gate * width + hidden, :length] = weights[:, gate * hidden : (gate + 1) * hidden].T
-    # pair, tile, high, column, piece, quarter, half, fours, byte
-    cut = full.reshape(columns // 32, 2, 2, 8, padded // TERMS, 4, 2, 2, 4)
-    # pair, piece | tile, half | column, quarter | fours, high, byte
-    return np.ascontiguousarray(cut.transpose(0, 4, 1, 6, 3, 5, 7, 2, 8)).reshape(columns // 32, padded // TERMS, 4, 32, 16)
 
 
 def input_kernel(aligned: bool) -> Any:

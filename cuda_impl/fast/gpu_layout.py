@@ -4,9 +4,28 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from cuda_impl.fast.gpu_cells import MSHIFT_NARROW, MSHIFT_WIDE, POT_UNIT
-
+TERMS, COLUMNS = 64, 128  # terms of a dot product that are multiplied at once; columns of the input product of a block
 SHARED_BYTES = 232_448  # what one block may use on a multiprocessor of compute capability 9.0
+
+MSHIFT_STEPS = ("m_Rh_z", "m_Rh_r", "m_z", "m_r", "m_g", "m_rRh", "m_gh", "m_one")
+"""The multipliers that a kernel reads: (multiplier, half a unit of what is shifted out, shift) each, in this order; then
+zp_z, zp_r, zp_g, zp_h, and qmin and qmax of the gate inputs."""
+MSHIFT_WIDE = ("z", "r", "g", "b")  # per unit: what is added to Wx_z, Wx_r, Wx_g and to Rh_g; int64, int32 when plain
+MSHIFT_NARROW = ("Rh_z", "Rh_r")  # int32 per unit: what is added to the raw products
+
+POT_UNIT = (
+    "Wx_z", "Wx_r", "Wx_g", "Rh_z", "Rh_r", "Rh_g",  # added to the raw products
+    "s_Wx_z", "s_Wx_r", "s_Wx_g", "s_Rh_z", "s_Rh_r", "s_Rh_g",  # right shifts
+    "z", "r", "A", "g",  # added to the aligned terms
+)  # fmt: skip
+POT_MOVES = ("Wx_z", "Wx_r", "Wx_g", "Rh_z", "Rh_r", "A", "P", "P_g", "O", "N", "O_h", "N_h")
+"""The shifts of datapath P as numbers: (left, half, right, whether anything is shifted out) each; then POT_BOUNDS."""
+POT_BOUNDS = (
+    "Wx_low", "Wx_high", "Rh_low", "Rh_high", "z_low", "z_high", "r_low", "r_high", "g_low", "g_high",
+    "A_low", "A_high", "P_low", "P_high", "O_low", "O_high", "N_low", "N_high", "h_low", "h_high",
+    "z_zero", "r_zero", "g_zero", "one", "h_zero",
+)  # fmt: skip
+"""Bounds less the operator's zero point (of the gate inputs the bounds themselves), then zero points."""
 
 
 @dataclass(frozen=True)

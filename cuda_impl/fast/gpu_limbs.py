@@ -13,9 +13,9 @@ from numba.core import cgutils, types
 from numba.cuda.extending import intrinsic
 
 from cuda_impl.fast import gpu_intrinsics as gpu
-from cuda_impl.fast.gpu_input import COLUMNS, TERMS, THREADS, input_fragments
+from cuda_impl.fast.gpu_input import THREADS
 from cuda_impl.fast.gpu_intrinsics import I32, I64, VOID, i32, i64, inline, void
-from cuda_impl.fast.gpu_pack import fragments
+from cuda_impl.fast.gpu_layout import COLUMNS, TERMS
 from cuda_impl.fast.gpu_tensor import _MMA
 
 int32, int64 = np.int32, np.int64
@@ -24,23 +24,6 @@ TILES = 2  # of 8 rows that a warp multiplies at once
 ROWS = 16 * TILES
 PLANE = ROWS * TERMS
 SHARED = 2 * 2 * PLANE
-
-
-def weight_bytes(weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """(c, d) of weights 256 * c + d; d as int8 bytes of 0...255."""
-    whole = np.asarray(weights, np.int64)
-    return (whole >> 8).astype(np.int8), (whole & 255).astype(np.uint8).view(np.int8)
-
-
-def state_fragments(weights: np.ndarray, blocks: int, chunks: int) -> np.ndarray:
-    """R as fragments of c and then of d for every warp: [blocks, 8 warps, 2 * 6 * chunks, 32, 16]."""
-    parts = [fragments(w, blocks, 1, 8, chunks) for w in weight_bytes(weights)]
-    return np.ascontiguousarray(np.concatenate(parts, axis=2))
-
-
-def product_fragments(weights: np.ndarray, width: int) -> np.ndarray:
-    """W as fragments [2, column pairs, pieces, 4, 32, 16], c and d."""
-    return np.stack([input_fragments(w, width) for w in weight_bytes(weights)])
 
 
 def multiply_limbs_tile() -> Any:

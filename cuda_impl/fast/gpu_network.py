@@ -15,7 +15,7 @@ from cuda_impl.fast import gpu_driver as driver
 from cuda_impl.fast import gpu_input, gpu_pack
 from cuda_impl.fast.gpu_arrays import address, codes_on_device, empty, put, stream_of, torch_of
 from cuda_impl.fast.gpu_cluster import recurrence, signature
-from cuda_impl.fast.gpu_layout import Kind, Shape, shared_layout
+from cuda_impl.fast.gpu_layout import COLUMNS, Kind, Shape, shared_layout
 from cuda_impl.fast.gpu_shape import piece_steps, shape_for, share_before
 from cuda_impl.fast.network import narrowest_dtype
 from cuda_impl.hidden import zoneout_factor
@@ -213,7 +213,7 @@ class ClusterNetwork:
     def _product(self, shape: Shape, x: Any, wx: Any, stream: int) -> driver.Launch:
         """Our input product: wx int32 [rows, 3 * width] = x [..., C] times W.  [SPEC L-1]"""
         length, columns, rows = self.params.input_size, 3 * shape.width, int(np.prod(x.shape[:-1]))
-        across = -(-columns // gpu_input.COLUMNS)
+        across = -(-columns // COLUMNS)
         kernel = input_kernel(length % 16 == 0 and address(x) % 16 == 0, self.device)
         arguments = driver.Arguments(
             [rows, length, columns, across, address(x), address(self._weights(shape)["W"]), address(wx), self.flip_x],
@@ -228,7 +228,7 @@ class ClusterNetwork:
             c, width = self.constants, shape.width
             self._placed[key] = {
                 "R": put(gpu_pack.fragments(np.asarray(self.params.R), *key)),
-                "W": put(gpu_input.input_fragments(np.asarray(self.params.W), width)),
+                "W": put(gpu_pack.input_fragments(np.asarray(self.params.W), width)),
                 "wide": put(gpu_pack.padded_units(c.wide, width)),
                 "narrow": put(gpu_pack.padded_units(c.narrow, width).astype(np.int32)),
                 "tables": put(c.tables),

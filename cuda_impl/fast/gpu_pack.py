@@ -9,7 +9,7 @@ from typing import Any, cast
 import numpy as np
 
 from cuda_impl.elementwise import map_step
-from cuda_impl.fast.gpu_cells import MSHIFT_STEPS, POT_UNIT
+from cuda_impl.fast.gpu_layout import COLUMNS, MSHIFT_STEPS, POT_UNIT, TERMS
 from cuda_impl.fast.pack import Packed
 from cuda_impl.fast.pack_pot import KEYS, biases, move_shifts, one_of, pot_reach, product_shifts
 from cuda_impl.rescale import align
@@ -36,6 +36,40 @@ def fragments(weights: np.ndarray, blocks: int, tiles: int, splits: int, chunks:
     return np.ascontiguousarray(cut.transpose(1, 5, 2, 6, 0, 8, 4, 7, 9, 3, 10)).reshape(
         blocks, splits * tiles, 6 * chunks, 32, 16
     )
+
+
+def input_fragments(weights: np.ndarray, width: int) -> np.ndarray:
+    """W [C, 3H] as int8 fragments [tiles of 16 columns / 2, pieces of 64 terms, 4, 32 lanes, 16 bytes].
+
+    Columns are gate * width + unit, padded to whole blocks of 128; a pair has its fragments tile by tile, half by half.
+    """
+    length, hidden = weights.shape[0], weights.shape[1] // 3
+    padded = -(-length // TERMS) * TERMS
+    columns = -(-3 * width // COLUMNS) * COLUMNS
+    full = np.zeros((columns, padded), np.int8)
+    for gate in range(3):
+        full[gate * width : gate * width + hidden, :length] = weights[:, gate * hidden : (gate + 1) * hidden].T
+    # pair, tile, high, column, piece, quarter, half, fours, byte
+    cut = full.reshape(columns // 32, 2, 2, 8, padded // TERMS, 4, 2, 2, 4)
+    # pair, piece | tile, half | column, quarter | fours, high, byte
+    return np.ascontiguousarray(cut.transpose(0, 4, 1, 6, 3, 5, 7, 2, 8)).reshape(columns // 32, padded // TERMS, 4, 32, 16)
+
+
+def weight_bytes(weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(c, d) of weights 256 * c + d; d as int8 bytes of 0...255."""
+    whole = np.asarray(weights, np.int64)
+    return (whole >> 8).astype(np.int8), (whole & 255).astype(np.uint8).view(np.int8)
+
+
+def state_fragments(weights: np.ndarray, blocks: int, chunks: int) -> np.ndarray:
+    """R as fragments of c and then of d for every warp: [blocks, 8 warps, 2 * 6 * chunks, 32, 16]."""
+    parts = [fragments(w, blocks, 1, 8, chunks) for w in weight_bytes(weights)]
+    return np.ascontiguousarray(np.concatenate(parts, axis=2))
+
+
+def product_fragments(weights: np.ndarray, width: int) -> np.ndarray:
+    """W as fragments [2, column pairs, pieces, 4, 32, 16], c and d."""
+    return np.stack([input_fragments(w, width) for w in weight_bytes(weights)])
 
 
 def padded_units(rows: np.ndarray, width: int) -> np.ndarray:

@@ -23,7 +23,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
 # The packages of others that arithmetic may use.
 MAY_USE: dict[str, tuple[str, ...]] = {
     "golden": ("numpy",),
-    "cuda_impl": ("numpy", "numba", "llvmlite"),
+    "cuda_impl": ("numpy", "numba", "llvmlite", "cuda"),  # cuda: the driver's bindings, which numba-cuda brings
     "verification.exact": ("numpy",),
 }
 FILES = python_files(*PACKAGES)

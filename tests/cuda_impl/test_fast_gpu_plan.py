@@ -1,0 +1,109 @@
+"""What the GPU's fast kernels are given: fragments, constants and shapes, without a GPU."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from cuda_impl.fast import gpu_pack
+from cuda_impl.fast.gpu_layout import SHARED_BYTES, Kind, shared_layout
+from cuda_impl.fast.gpu_shape import LARGEST, piece_steps, shape_for, share_before
+from golden.spec.params import MShift
+from tests.verification.small import mshift_set, pot_set
+
+
+def drawn(rows: int, columns: int, low: int = -128, high: int = 127) -> np.ndarray:
+    return np.random.default_rng(rows * 1000 + columns).integers(low, high + 1, (rows, columns))
+
+
+def place_in_fragment(lane: int, byte: int) -> tuple[int, int]:
+    """(row, term) of a byte of the left operand of m16n8k32, as PTX lays it out: four registers of four bytes a lane."""
+    register, offset = divmod(byte, 4)
+    row = lane // 4 + 8 * (register % 2)
+    return row, 16 * (register // 2) + 4 * (lane % 4) + offset
+
+
+@pytest.mark.parametrize(("hidden", "blocks", "tiles", "splits", "chunks"), [(7, 1, 1, 1, 1), (100, 2, 4, 2, 1), (130, 3, 4, 1, 3)])
+def test_fragments_multiply_as_the_matrix_does(hidden, blocks, tiles, splits, chunks):
+    R = drawn(hidden, 3 * hidden)
+    packed = gpu_pack.fragments(R, blocks, tiles, splits, chunks)
+    assert packed.shape == (blocks, splits * tiles, 6 * chunks, 32, 16)
+    width, length = 16 * tiles * blocks, 64 * splits * chunks
+    found = np.zeros((3, width, length), np.int64)
+    for block in range(blocks):
+        for warp in range(splits * tiles):
+            split, tile = divmod(warp, tiles)
+            for f in range(6 * chunks):
+                piece, gate, half = f // 6, f % 6 // 2, f % 2
+                for lane in range(32):
+                    for byte in range(16):
+                        row, slot = place_in_fragment(lane, byte)
+                        # the order of terms is free: a lane's sixteen bytes of the state feed two instructions
+                        quarter, within = slot % 16 // 4, slot // 16 * 4 + slot % 4
+                        term = 64 * (split * chunks + piece) + 16 * quarter + 8 * half + within
+                        found[gate, 16 * (block * tiles + tile) + row, term] = packed[block, warp, f, lane, byte]
+    expected = np.zeros_like(found)
+    expected[:, :hidden, :hidden] = R.T.reshape(3, hidden, hidden)
+    assert np.array_equal(found, expected)
+
+
+def test_input_fragments_hold_every_weight_once():
+    W = drawn(70, 3 * 40)
+    packed = gpu_pack.input_fragments(W, 48)
+    assert packed.shape == (2 * 4, 2, 4, 32, 16)
+    assert np.array_equal(np.sort(packed[packed != 0]), np.sort(W[W != 0]))
+    assert packed[0, 0, 0, 0, 0] == W[0, 0] and packed[0, 0, 0, 1, 0] == W[16, 0] and packed[0, 0, 2, 0, 0] == W[0, 16]
+
+
+def test_two_bytes_are_the_weight():
+    W = np.array([[-32768, -257, -256, -255, -1, 0, 1, 127, 128, 255, 256, 32767]])
+    high, low = gpu_pack.weight_bytes(W)
+    assert np.array_equal(256 * high.astype(np.int64) + low.view(np.uint8), W)
+    assert low.view(np.uint8)[0].tolist() == [0, 255, 0, 1, 255, 0, 1, 127, 128, 255, 0, 255]
+
+
+@pytest.mark.parametrize("hidden", [1, 7, 16, 17, 64, 65, 100, 128, 129, 256, 320, 512, 640, 1000, 1024])
+@pytest.mark.parametrize("datapath", ["mshift", "pot"])
+def test_every_shape_covers_its_problem_and_fits(hidden, datapath):
+    kind = Kind(datapath, (False,) * 3, plain=datapath == "mshift")
+    for batch in (1, 2, 8, 9, 31, 32, 64, 100, 128, 300, 512):
+        shape = shape_for(hidden, batch, kind, batch * hidden * hidden)
+        assert shape.width >= hidden and shape.length >= hidden and shape.valid <= shape.rows
+        assert -(-batch // shape.valid) * shape.valid >= batch
+        assert 1 <= shape.blocks <= 16 and shape.threads in (32, 64, 128, 256, 512)
+        assert 0 < shape.held <= 6 * shape.chunks and shared_layout(shape, kind)["total"] <= SHARED_BYTES
+        assert shape.units * shape.pass_rows % (shape.threads * shape.each) == 0
+        assert shape.stride % 128 == 64
+
+
+def test_a_hidden_size_for_which_there_is_no_cluster():
+    with pytest.raises(ValueError, match=f"H is {LARGEST + 1}, expected at most {LARGEST}"):
+        shape_for(LARGEST + 1, 8, Kind("mshift", (False,) * 3))
+
+
+def test_small_products_are_finished_first():
+    kind = Kind("mshift", (False,) * 3, plain=True)
+    shape = shape_for(256, 1, kind)
+    assert share_before(shape, 1, 512, 512 * 256 * 768) == 1.0
+    large = shape_for(1024, 64, kind, 64 * 1024 * 3072)
+    assert share_before(large, 4, 512, 512 * 64 * 1024 * 3072) < 0.5
+    assert piece_steps(512, 64) == 32 and piece_steps(5, 4096) == 1 and piece_steps(1, 1) == 1024
+
+
+def test_a_set_that_could_leave_int32_is_not_plain():
+    p = mshift_set()
+    assert gpu_pack.mshift_constants(p).plain
+    wild = replace(p, m_rRh=MShift(2**24 - 1, 0))
+    constants = gpu_pack.mshift_constants(wild)
+    assert not constants.plain and constants.wide.dtype == np.int64 and constants.wide.shape[0] == 4
+
+
+def test_constants_of_the_power_of_two_datapath():
+    p = pot_set()
+    assert gpu_pack.pot_width(p) == 32
+    constants = gpu_pack.pot_constants(p, 32)
+    assert constants.narrow.shape == (16, p.hidden_size) and constants.wide.shape[0] == 0 and len(constants.numbers) == 73
+    h = p.operators["input.h"]
+    assert constants.numbers[-1] == h.zero_point and constants.numbers[67] == h.fmt.qmax - h.zero_point
