@@ -24,7 +24,8 @@ from verification.deviations.steps import RIGHT
 from verification.deviations.trajectory import FIELDS as TRAJECTORY
 
 Array = np.ndarray
-MATRIX_ROWS = 64
+LANES = 32
+"""How many inputs, states and rows of a matrix are moved one by one; of wider runs the others count as not reaching."""
 CONTINUED = 4
 """How many hits of a point are run on to the last state before it counts as never reaching it."""
 
@@ -106,14 +107,14 @@ class Consequences:
 
     def _matrix(self, name: str) -> Array:
         out: Array = np.zeros(self.known[name].shape, bool)
-        for row in range(min(len(out), MATRIX_ROWS)):
+        for row in range(min(len(out), LANES)):
             out[row] = np.concatenate([self._block(name, row, g).any((0, 1)) for g in range(3)])
         return out
 
     def _inputs(self, name: str) -> Array:
         """bool in the shape of x or of the state: whether any unit of the row changes."""
         out: Array = np.zeros(self.known[name].shape, bool)
-        for lane in range(int(out.shape[-1])):
+        for lane in range(min(int(out.shape[-1]), LANES)):
             step = np.zeros(self.known[name].shape, np.int64)
             step[..., lane] = 1
             out[..., lane] = self._changed(name, step).any(-1)
