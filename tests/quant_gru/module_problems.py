@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +11,7 @@ import torch
 from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence
 
 from golden.sequence import forward as golden
+from golden.spec.errors import QgruError
 from golden.spec.layout import OPERATORS, WEIGHT_OPERATORS
 from quant_gru import QuantGRU
 from quant_gru.boundary import dequantize_state, quantize_input, quantize_state, states_real
@@ -54,6 +56,10 @@ def drawn(seed: int, largest: int = 9) -> Drawn:
     states = module.num_layers * (2 if module.bidirectional else 1)
     hx = torch.randn(states, batch, sizes[1]) if rng.integers(2) else None
     module.calibrate(x * float(rng.choice([0.3, 1.0])))
+    try:  # a set that has to be refused, such as for a multiplier beyond its limit, is drawn anew
+        copy.deepcopy(module).finalize_calibration()
+    except QgruError:
+        return drawn(seed + 1_000_000, largest)
     module.use_quantization = True
     module.eval()
     lengths = [int(v) for v in rng.integers(1, steps + 1, batch)] if rng.integers(3) == 0 else None
