@@ -1,0 +1,167 @@
+"""All sweeps on one GPU: golden in CuPy against the twin's kernels, the comparison on the device.
+
+    python benchmarks/sweep_gpu.py OUT --seconds 240
+    python benchmarks/sweep_gpu.py OUT --resume
+    python benchmarks/sweep_gpu.py OUT --dry-run --limit 4096
+
+Before a step is swept, golden in CuPy is held against golden in NumPy on a sample of each of its sweeps, and one planted
+difference must be found. OUT/journal.jsonl holds a line for each sweep that is done, OUT/sweep-gpu.json the whole; a run
+that the time ended goes on with --resume. The dry run takes NumPy for CuPy, the host's loops for the kernels, and short
+ranges.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import sys
+import time
+import traceback
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
+
+from golden.spec.errors import QgruError  # noqa: E402
+from verification.sweeps.plans import whole_plan  # noqa: E402
+from verification.sweeps.runner import GPU_PIECE, Journal, Outcome, Piece, pieces, run_gpu, run_host, same_on_gpu  # noqa: E402
+from verification.sweeps.summary import summary  # noqa: E402
+from verification.sweeps.sweep import STEPS, Sweep  # noqa: E402
+
+PACKAGES = ("numpy", "numba", "numba-cuda", "cupy-cuda13x", "cupy-cuda12x")
+PLANTED = 1234
+
+
+def machine() -> dict[str, Any]:
+    """What ran: the device, its driver, the versions."""
+    found: dict[str, Any] = {"python": platform.python_version(), "device": platform.machine()}
+    for package in PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def gpu_machine() -> dict[str, Any]:
+    """The same with the GPU."""
+    import cupy
+
+    properties = cupy.cuda.runtime.getDeviceProperties(0)
+    runtime, driver = cupy.cuda.runtime.runtimeGetVersion(), Path("/proc/driver/nvidia/version")
+    return machine() | {
+        "device": properties["name"].decode(),
+        "compute_capability": [properties["major"], properties["minor"]],
+        "cuda_runtime": runtime,
+        "driver": driver.read_text().splitlines()[0] if driver.is_file() else None,
+    }
+
+
+class Run:
+    """One run of the plan.
+
+    dry    whether NumPy and the host stand in for the GPU
+    limit  of each sweep only so many inputs
+    """
+
+    def __init__(self, out: Path, resume: bool, dry: bool, limit: int | None, seconds: float) -> None:
+        self.out, self.dry, self.limit = out, dry, limit
+        self.deadline = time.monotonic() + seconds
+        self.journal = Journal(out / "journal.jsonl", resume)
+        self.ready: set[str] = set()
+        self.sampled: dict[str, int] = {}
+        self.failed: dict[str, str] = {}
+
+    def prepare(self, step: str, sweeps: list[Sweep]) -> None:
+        """Show that golden in CuPy is golden in NumPy on a sample, and that a planted difference is found."""
+        import numpy as np
+
+        xp = np if self.dry else None
+        begin = time.monotonic()
+        size = 1 << 10 if self.dry else 1 << 14
+        self.sampled[step] = sum(same_on_gpu(sweep, size, xp) for sweep in sweeps)
+        if not self.dry:
+            first = Piece(sweeps[0], 0, min(1 << 20, sweeps[0].size))
+            index = min(PLANTED, first.stop - 1)
+            found = run_gpu(first, plant=index)
+            outputs = len(first.sweep.outputs)
+            if (found.mismatches, found.first) != (outputs, (index, 0)):
+                raise RuntimeError(f"{step}: a planted difference at {index} was seen as {found.mismatches}, {found.first}")
+        self.ready.add(step)
+        seconds = time.monotonic() - begin
+        print(f"{step}: {self.sampled[step]} codes of a sample equal in CuPy and NumPy, {seconds:.1f} s", flush=True)
+
+    def one(self, piece: Piece) -> Outcome:
+        """One piece."""
+        return run_host(piece) if self.dry else run_gpu(piece)
+
+    def sweep_all(self, plan: list[Piece]) -> bool:
+        """Run what the journal lacks; whether all was done in time."""
+        for n, piece in enumerate(plan):
+            step = piece.sweep.step
+            if piece.key in self.journal.done or step in self.failed:
+                continue
+            if time.monotonic() > self.deadline:
+                return False
+            try:
+                if step not in self.ready:
+                    self.prepare(step, [p.sweep for p in plan if p.sweep.step == step])
+                outcome = self.one(piece)
+            except Exception as error:
+                traceback.print_exc()
+                self.failed[step] = f"{type(error).__name__}: {error}"
+                continue
+            self.journal.add(outcome)
+            rate = outcome.compared / max(outcome.seconds, 1e-9)
+            wrong = f"{outcome.mismatches} MISMATCHES, first {outcome.first}" if outcome.mismatches else "equal"
+            print(f"{n + 1}/{len(plan)} {piece.sweep.name}: {outcome.compared}, {wrong}, {rate:.3g}/s", flush=True)
+        return not self.failed
+
+
+def main() -> int:
+    """0 when all is done and equal, 1 for a mismatch, 2 when something is left or failed."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("out", type=Path, help="folder for the journal and the result")
+    parser.add_argument("--seconds", type=float, default=240.0, help="when to stop starting sweeps")
+    parser.add_argument("--resume", action="store_true", help="go on from the journal in OUT")
+    parser.add_argument("--step", action="append", choices=list(STEPS), help="only this step; may be repeated")
+    parser.add_argument("--limit", type=int, help="of each sweep only so many inputs")
+    parser.add_argument("--dry-run", action="store_true", help="NumPy and the host in place of the GPU")
+    arguments = parser.parse_args()
+    arguments.out.mkdir(parents=True, exist_ok=True)
+    begin = time.monotonic()
+    run = Run(arguments.out, arguments.resume, arguments.dry_run, arguments.limit, arguments.seconds)
+    chosen = [s for s in whole_plan() if arguments.step is None or s.step in arguments.step]
+    plan = pieces(chosen, GPU_PIECE, 0, arguments.limit)
+    complete = run.sweep_all(plan)
+    run.journal.close()
+    done = [run.journal.done[p.key] | {"sweep": p.sweep} for p in plan if p.key in run.journal.done]
+    result = {
+        "machine": machine() if arguments.dry_run else gpu_machine(),
+        "complete": complete,
+        "limit": arguments.limit,
+        "failed": run.failed,
+        "seconds": round(time.monotonic() - begin, 1),
+        "sampled": run.sampled,
+        **summary(done),
+    }
+    path = arguments.out / "sweep-gpu.json"
+    beside = path.with_suffix(".tmp")
+    beside.write_text(json.dumps(result, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+    os.replace(beside, path)
+    print(json.dumps({k: result[k] for k in ("complete", "failed", "compared", "mismatches", "seconds")}))
+    if result["mismatches"]:
+        return 1
+    return 0 if complete else 2
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main())
+    except (QgruError, OSError) as error:
+        print(f"sweep_gpu: {error}", file=sys.stderr)
+        sys.exit(2)

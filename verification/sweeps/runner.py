@@ -1,0 +1,228 @@
+"""Running sweeps: pieces of index ranges, what each gave, and the journal that a later run goes on from."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from dataclasses import dataclass
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from golden.spec.errors import ParameterError
+from verification.sweeps.golden_side import golden_outputs, reals
+from verification.sweeps.sweep import Sweep
+from verification.sweeps.twin import NOWHERE, arguments, compare_gpu, compare_host, twin_value
+
+HOST_CHUNK, GPU_CHUNK = 1 << 16, 1 << 26  # inputs at a time: what the caches hold, what fills a GPU
+HOST_PIECE, GPU_PIECE = 1 << 24, 1 << 32  # inputs of a line of the journal
+SAMPLE = 1 << 16
+
+
+@dataclass(frozen=True)
+class Piece:
+    """Inputs start ... stop - 1 of a sweep."""
+
+    sweep: Sweep
+    start: int
+    stop: int
+
+    @property
+    def key(self) -> str:
+        """What stands for it in a journal."""
+        return f"{self.sweep.name} [{self.start}:{self.stop}]"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a piece gave.
+
+    compared    codes compared, an input's outputs one by one
+    mismatches  codes that differ
+    first       (index, output) of the first mismatch: the least index, then the first output
+    seconds     the time it took
+    """
+
+    piece: Piece
+    compared: int
+    mismatches: int
+    first: tuple[int, int] | None
+    seconds: float
+
+    def plain(self) -> dict[str, Any]:
+        """A line of the journal."""
+        return {
+            "piece": self.piece.key,
+            "compared": self.compared,
+            "mismatches": self.mismatches,
+            "first": list(self.first) if self.first else None,
+            "seconds": round(self.seconds, 6),
+        }
+
+
+def pieces(sweeps: Iterable[Sweep], size: int, first: int = 0, last: int | None = None) -> list[Piece]:
+    """The pieces of sweeps, each of at most size inputs, between first and last."""
+    found = []
+    for sweep in sweeps:
+        stop = sweep.size if last is None else min(last, sweep.size)
+        found += [Piece(sweep, a, min(a + size, stop)) for a in range(first, stop, size)]
+    return found
+
+
+def _earliest(first: tuple[int, int] | None, index: int, k: int) -> tuple[int, int] | None:
+    if index == NOWHERE:
+        return first
+    return (index, k) if first is None else min(first, (index, k))
+
+
+def run_host(piece: Piece, chunk: int = HOST_CHUNK) -> Outcome:
+    """Golden in NumPy, the twin compiled for the host, compared."""
+    begin = time.perf_counter()
+    sweep, wrong, compared = piece.sweep, 0, 0
+    first: tuple[int, int] | None = None
+    given, none = arguments(sweep), np.zeros(1, np.float32)
+    with_reals = sweep.step.startswith("quantize")
+    for start in range(piece.start, piece.stop, chunk):
+        stop = min(start + chunk, piece.stop)
+        v = reals(np, start, stop) if with_reals else none
+        outputs = golden_outputs(np, sweep, start, stop, v if with_reals else None)
+        for k, golden in enumerate(outputs):
+            differ, where = compare_host(sweep, start, k, np.ascontiguousarray(golden), v, given)
+            wrong, compared, first = wrong + differ, compared + golden.size, _earliest(first, where, k)
+    return Outcome(piece, compared, wrong, first, time.perf_counter() - begin)
+
+
+def run_gpu(piece: Piece, chunk: int = GPU_CHUNK, plant: int | None = None, kind: str = "gpu") -> Outcome:
+    """Golden in CuPy, the twin on the same GPU, compared there.
+
+    plant  an index whose golden code is changed first, to see that it is found
+    kind   "simulator": NumPy in place of CuPy, and the simulator that NUMBA_ENABLE_CUDASIM=1 selects
+    """
+    cp = _cupy() if kind == "gpu" else np
+    begin = time.perf_counter()
+    sweep, compared = piece.sweep, 0
+    given = tuple(cp.asarray(a) for a in arguments(sweep, kind))
+    none = cp.zeros(1, dtype=np.float32)
+    found = [cp.asarray(np.array([0, NOWHERE], np.int64)) for _ in sweep.outputs]
+    with_reals = sweep.step.startswith("quantize")
+    for start in range(piece.start, piece.stop, chunk):
+        stop = min(start + chunk, piece.stop)
+        v = reals(cp, start, stop) if with_reals else none
+        outputs = golden_outputs(cp, sweep, start, stop, v if with_reals else None)
+        for k, golden in enumerate(outputs):
+            golden = cp.ascontiguousarray(golden)
+            if plant is not None and start <= plant < stop:
+                golden[plant - start] ^= 1
+            compare_gpu(kind, sweep, start, k, golden, v, given, found[k])
+            compared += golden.size
+    totals = [f.tolist() for f in found]
+    first: tuple[int, int] | None = None
+    for k, (_, where) in enumerate(totals):
+        first = _earliest(first, where, k)
+    return Outcome(piece, compared, sum(n for n, _ in totals), first, time.perf_counter() - begin)
+
+
+def _cupy() -> Any:
+    import cupy
+
+    return cupy
+
+
+def same_on_gpu(sweep: Sweep, size: int = SAMPLE, xp: Any = None) -> int:
+    """Golden in CuPy against golden in NumPy on spread-out inputs of a sweep; how many codes were equal.
+
+    Raises   ParameterError naming the first index that differs
+    """
+    cp, compared = _cupy() if xp is None else xp, 0
+    with_reals = sweep.step.startswith("quantize")
+    for part in range(8):
+        length = min(size // 8, sweep.size)
+        start = (sweep.size - length) * part // 7
+        want = golden_outputs(np, sweep, start, start + length, reals(np, start, start + length) if with_reals else None)
+        have = golden_outputs(cp, sweep, start, start + length, reals(cp, start, start + length) if with_reals else None)
+        for name, a, b in zip(sweep.outputs, want, have, strict=True):
+            b = b if isinstance(b, np.ndarray) else cp.asnumpy(b)
+            if a.dtype != b.dtype or not np.array_equal(a, b):
+                wrong = int(np.argmax(a != b)) if a.shape == b.shape else 0
+                field = f"golden's {name} of {sweep.name} in CuPy, index {start + wrong}"
+                raise ParameterError(field, f"another {b.dtype}", "NumPy's result")
+            compared += a.size
+    return compared
+
+
+def both_codes(sweep: Sweep, index: int, k: int) -> tuple[int, int, float | None]:
+    """(golden, twin, real input or None) of output k on one input, both on the host."""
+    with_reals = sweep.step.startswith("quantize")
+    v = reals(np, index, index + 1) if with_reals else None
+    golden = int(golden_outputs(np, sweep, index, index + 1, v)[k][0])
+    real = float(v[0]) if v is not None else None
+    return golden, twin_value(sweep, index, k, 0.0 if v is None else v[0]), real
+
+
+class Journal:
+    """Lines of JSON, each on the disk before it counts; a torn last line is dropped.
+
+    done  the lines of a run before, by piece
+    """
+
+    def __init__(self, path: Path, resume: bool) -> None:
+        self.done: dict[str, dict[str, Any]] = {}
+        good = 0
+        if resume and path.exists():
+            for line in path.read_bytes().splitlines(keepends=True):
+                if not line.endswith(b"\n"):
+                    break
+                entry = _entry(path, line)
+                self.done[entry["piece"]] = entry
+                good += len(line)
+        elif path.exists():
+            raise ParameterError("--journal", repr(str(path)), "a file that is not there yet, or --resume")
+        self._file = open(path, "ab")  # noqa: SIM115 - closed by close
+        self._file.truncate(good)
+
+    def add(self, outcome: Outcome) -> None:
+        """Add a piece."""
+        entry = outcome.plain()
+        self._file.write(json.dumps(entry, sort_keys=True).encode() + b"\n")
+        self._file.flush()
+        os.fsync(self._file.fileno())
+        self.done[entry["piece"]] = entry
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+
+
+def _entry(path: Path, line: bytes) -> dict[str, Any]:
+    try:
+        entry = json.loads(line)
+        good = isinstance(entry["piece"], str) and all(isinstance(entry[k], int) for k in ("compared", "mismatches"))
+    except (ValueError, KeyError, TypeError):
+        good = False
+    if not good:
+        raise ParameterError(str(path), repr(line[:60]), "a line of a sweep's journal")
+    return entry
+
+
+def run_all(todo: list[Piece], jobs: int, run: Callable[[Piece], Outcome] = run_host) -> Iterator[Outcome]:
+    """The outcomes of pieces as they come, on `jobs` processes (one: this one)."""
+    if jobs == 1:
+        yield from map(run, todo)
+        return
+    waiting = iter(todo)
+    with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
+        running: set[Future[Outcome]] = {pool.submit(run, piece) for piece, _ in zip(waiting, range(2 * jobs))}
+        try:
+            while running:
+                finished, running = wait(running, return_when=FIRST_COMPLETED)
+                for future in finished:
+                    yield future.result()
+                    running |= {pool.submit(run, piece) for piece, _ in zip(waiting, range(1))}
+        finally:
+            for future in running:
+                future.cancel()
