@@ -43,7 +43,7 @@ def same_state(got, expected) -> None:
         assert getattr(got, name) == getattr(expected, name), name
 
 
-@pytest.mark.parametrize(("datapath", "count"), [("mshift", 60), ("pot", 25), ("mshift-dynamic", 60)])
+@pytest.mark.parametrize(("datapath", "count"), [("mshift", 60), ("pot", 12), ("mshift-dynamic", 60)])
 def test_whole_problems(datapath, count):
     @settings(max_examples=examples(count, 2000))
     @given(problems(datapath))
