@@ -15,6 +15,7 @@ from vectors.plan import (
     corner_steps,
     corner_tables,
     corners,
+    killers,
     mshift,
     pot,
     refusals,
@@ -27,7 +28,8 @@ from vectors.plan.planned import Planned
 from vectors.writer import write_set
 
 DATAPATHS = ("all", "mshift", "mshift-dynamic", "pot")
-GROUPS = (rounding, scaling, boundary, tables, mshift, pot, runs, corners, corner_tables, corner_steps, chains, refusals)
+CORNERS = (corners, corner_tables, corner_steps, killers)
+GROUPS = (rounding, scaling, boundary, tables, mshift, pot, runs, *CORNERS, chains, refusals)
 
 
 def planned(level: int, datapath: str = "all") -> list[Planned]:

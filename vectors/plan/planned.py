@@ -12,6 +12,7 @@ from golden.spec.formats import IntFormat
 from golden.spec.tables import Activation
 from vectors.draw import Draw
 from vectors.kinds import AnyCase
+from vectors.plan.second import level_of
 from vectors.step_case import StepCase
 from vectors.steps import run_step
 
@@ -74,6 +75,7 @@ def step(
 ) -> Planned:
     """A case of a step: id <step>-<part>, its operands from rows(draw), its results from golden."""
     id = f"{name.replace('_', '-')}-{part}"
+    level = level_of(id, level)
 
     def make(draw: Draw) -> StepCase:
         inputs = {key: np.asarray(value, np.int64) for key, value in rows(draw).items()}

@@ -14,6 +14,7 @@ from vectors.case import Case, case_from_trace
 from vectors.draw import Draw
 from vectors.plan import sets
 from vectors.plan.planned import DYNAMIC, P_ONLY, REGIONS, STATIC_M, Plan, Planned
+from vectors.plan.second import level_of
 
 SIZES = {"cell": (2, 6, 3, 4), "sequence": (8, 2, 3, 4), "long": (100, 1, 3, 4), "wide": (6, 4, 40, 33)}
 """T, N, C, H."""
@@ -169,6 +170,7 @@ def _run(
 ) -> Planned:
     kind = "cell" if size == "cell" else "sequence"
     id = f"{kind}-{part}"
+    level = level_of(id, level)
     group = f"{kind}-{part.partition('-')[0]}"
     return Planned(id, level, datapaths, partial(_case, id, group, size, level, comment, make, given))
 
