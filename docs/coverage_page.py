@@ -51,7 +51,8 @@ ones in the cells. The shifts inside of segments (A-3, A-4) are one stage for th
 step changes. It is asked of every hit, and exactly: behind the products every stage works unit by unit, and what goes through
 a product is moved one input at a time (the first 32 inputs, states and rows of a matrix; others count as not reaching). Terms
 of a sum move the sum, and the shifts inside of a segment the gate's code. **Reach the last state**: the change is at the last
-step, or an output one off there changes the last state of a run that goes on from it; up to four hits of a point are tried.
+step, or the run that goes on from the changed output ends in another state; up to four hits of a point are tried. Of weights
+and biases the last step is asked alone.
 The results of a single step are looked at themselves. Kinds that say how a run is set up (shift, zero point, event, step,
 multiplier, option) have no code that could be one off.
 """

@@ -169,13 +169,19 @@ def test_a_weight_one_off_reaches_an_output():
 
 
 def test_an_output_one_off_reaches_the_last_state_or_not():
-    case = made("sequence-pot-mask")
-    assert Consequences(case).last(len(case.x) - 1, 0, 0)
-    kept = made("sequence-mshift-plain")
-    h = kept.trace["h"][1].copy()
-    h[0, 0] += 1 if h[0, 0] < 127 else -1
-    runs_on = (forward(kept.params, kept.x[1:], h).h_n != kept.trace.h_n).any()
-    assert Consequences(kept).last(0, 0, 0) >= bool(runs_on)
+    case = made("sequence-mshift-plain")
+    (output,) = [m for m in met(case) if m.place == "h_new" and m.kind == "rounding"]
+    consequences, found = Consequences(case), set()
+    for t in range(len(case.x)):
+        for unit in range(4):
+            changed = False
+            for sign in (1, -1):
+                h = case.trace["h"][t + 1].copy()
+                h[0, unit] = np.clip(h[0, unit] + sign, -128, 127)
+                changed |= bool((forward(case.params, case.x[t + 1 :], h).h_n != case.trace.h_n).any())
+            assert consequences.last(output, (t, 0, unit)) == changed
+            found.add(changed)
+    assert found == {True, False}
 
 
 def test_records_join_and_come_back():

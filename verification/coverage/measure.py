@@ -58,21 +58,22 @@ def _run(record: Record, case: Case) -> None:
 
 def _last(record: Record, consequences: Consequences, m: Met, index: np.ndarray) -> None:
     """Mark the points from which a change reaches the last state: at once at the last step, else by going on from there."""
-    final = consequences.run.order[-1]
-    timed = m.axes.startswith("T")
-    if not timed:
-        if len(consequences.run.order) == 1:
-            record.last.update(Point(m.stage, m.kind, m.labels[i]) for i in np.unique(index[index >= 0]).tolist())
+    if not m.axes.startswith("T"):
+        end = consequences.at_end(m)
+        if end is not None:
+            _mark(record, m, np.where(end, m.index, -1))
+        elif m.axes == "NH" and len(consequences.run.order) == 1:
+            _mark(record, m, index)
         return
-    at_end = index[final]
-    record.last.update(Point(m.stage, m.kind, m.labels[i]) for i in np.unique(at_end[at_end >= 0]).tolist())
-    if m.axes != "TNH":
+    _mark(record, m, index[consequences.run.order[-1]])
+    if m.axes == "TNG":
         return
     for i in np.unique(index[index >= 0]).tolist():
         point = Point(m.stage, m.kind, m.labels[i])
-        if point in record.last:
-            continue
-        for place in np.argwhere(index == i)[::-1][:CONTINUED].tolist():
-            if consequences.last(*place):
-                record.last.add(point)
-                break
+        places = np.argwhere(index == i)[::-1][:CONTINUED].tolist()
+        if point not in record.last and any(consequences.last(m, tuple(place)) for place in places):
+            record.last.add(point)
+
+
+def _mark(record: Record, m: Met, index: np.ndarray) -> None:
+    record.last.update(Point(m.stage, m.kind, m.labels[i]) for i in np.unique(index[index >= 0]).tolist())

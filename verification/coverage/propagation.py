@@ -40,6 +40,7 @@ class Consequences:
         self.known: dict[str, Array] = {name: np.asarray(a) for name, a in case.trace.items()}
         self.states = case.trace["h"].astype(np.int64)
         self._found: dict[str, Array | None] = {}
+        self._end: dict[str, Array] = {}
 
     def of(self, met: Met) -> Array | None:
         """Where the output of the same time changes, bool in the axes of met; None for what is no code at a place."""
@@ -57,7 +58,9 @@ class Consequences:
         if name in ("W", "R"):
             return self._matrix(name)
         if name in ("bx", "br"):
-            return np.concatenate([self._block(name, slice(None), g).any((0, 1)) for g in range(3)])
+            changed = np.concatenate([self._block(name, slice(None), g) for g in range(3)], axis=-1)
+            self._end[place] = changed[self.run.order[-1]].any(0)
+            return changed.any((0, 1))
         if name in ("Wx", "Rh") and axes == "TNG":
             return np.concatenate([self._block(name, slice(None), g) for g in range(3)], axis=-1)
         if name in ("x", "h_q", "h0"):
@@ -67,16 +70,16 @@ class Consequences:
 
     def _changed(self, name: str, step: Array) -> Array:
         """bool [T,N,H]: where the output changes when name is off by step, or by -step, where its format holds it."""
-        fmt = field_format(self.case.params, name)
         whole = self.known[name].astype(np.int64)
-        limits = bounds(fmt) if fmt.startswith(("int", "uint")) else None
         out = np.zeros(self.case.trace["z"].shape, bool)
         for sign in (1, -1):
-            moved = whole + sign * step
-            if limits is not None:
-                moved = np.clip(moved, *limits)
-            out |= self._outputs(name, moved) != self.states[1:]
+            out |= self._outputs(name, self._kept(name, whole + sign * step)) != self.states[1:]
         return out
+
+    def _kept(self, name: str, moved: Array) -> Array:
+        """Codes, kept inside the format of their field."""
+        fmt = field_format(self.case.params, name)
+        return np.clip(moved, *bounds(fmt)) if fmt.startswith(("int", "uint")) else moved
 
     def _outputs(self, name: str, moved: Array) -> Array:
         """The outputs [T,N,H] with a field replaced, every step from its recorded state."""
@@ -107,8 +110,11 @@ class Consequences:
 
     def _matrix(self, name: str) -> Array:
         out: Array = np.zeros(self.known[name].shape, bool)
+        end: Array = np.zeros(self.known[name].shape, bool)
         for row in range(min(len(out), LANES)):
-            out[row] = np.concatenate([self._block(name, row, g).any((0, 1)) for g in range(3)])
+            changed = np.concatenate([self._block(name, row, g) for g in range(3)], axis=-1)
+            out[row], end[row] = changed.any((0, 1)), changed[self.run.order[-1]].any(0)
+        self._end[name] = end
         return out
 
     def _inputs(self, name: str) -> Array:
@@ -120,20 +126,33 @@ class Consequences:
             out[..., lane] = self._changed(name, step).any(-1)
         return out
 
-    def last(self, t: int, n: int, unit: int) -> bool:
-        """Whether an output one off at time t changes the last state."""
-        order = self.run.order
-        at = int(np.flatnonzero(order == t)[0])
-        rest = np.sort(order[at + 1 :])
-        if not len(rest):
-            return True
-        case, fmt = self.case, self.case.params.fmt_h
-        out = False
+    def at_end(self, met: Met) -> Array | None:
+        """As `of`, for a weight or a bias: where the output of the last step changes, every state as recorded."""
+        self.of(met)
+        return self._end.get(met.place)
+
+    def last(self, met: Met, place: tuple[int, ...]) -> bool:
+        """Whether the last state changes when the code at a time, row and unit (or input) is one off.
+
+        The run goes on from the output that the changed step gives.
+        """
+        case, name = self.case, field_of(met.place, self.case.params.datapath)
+        t, row = place[0], place[1]
+        rest = np.sort(self.run.order[int(np.flatnonzero(self.run.order == t)[0]) + 1 :])
+        whole = self.known[name].astype(np.int64)
         for sign in (1, -1):
+            moved = whole.copy()
+            moved[place] += sign
             h = self.states[t + 1].copy()
-            h[n, unit] = np.clip(h[n, unit] + sign, fmt.qmin, fmt.qmax)
-            out |= bool((_rest(case, rest, t, h) != case.trace.h_n).any())
-        return out
+            if name == "h":
+                h[row, place[2]] = np.clip(h[row, place[2]] + sign, case.params.fmt_h.qmin, case.params.fmt_h.qmax)
+            else:
+                h[row] = self._outputs(name, self._kept(name, moved))[t, row]
+            if (h == self.states[t + 1]).all():
+                continue
+            if not len(rest) or bool((_rest(case, rest, t, h) != case.trace.h_n).any()):
+                return True
+        return False
 
 
 class _Held(Mapping[str, Array]):
