@@ -58,9 +58,9 @@ class Consequences:
         if name in ("W", "R"):
             return self._matrix(name)
         if name in ("bx", "br"):
-            changed = np.concatenate([self._block(name, slice(None), g) for g in range(3)], axis=-1)
+            changed: Array = np.concatenate([self._block(name, slice(None), g) for g in range(3)], axis=-1)
             self._end[place] = changed[self.run.order[-1]].any(0)
-            return changed.any((0, 1))
+            return np.asarray(changed.any((0, 1)))
         if name in ("Wx", "Rh") and axes == "TNG":
             return np.concatenate([self._block(name, slice(None), g) for g in range(3)], axis=-1)
         if name in ("x", "h_q", "h0"):
