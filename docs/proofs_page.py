@@ -7,7 +7,8 @@ from pathlib import Path
 
 HEAD = """# What is proven
 
-Made by `docs/proofs_page.py` from `verification/proofs/results.json`, which `qgru prove --record FILE` writes; tests keep the page
+Made by `docs/proofs_page.py` from `verification/proofs/results.json`, which `qgru prove --record FILE` writes; tests
+keep the page
 equal to the results, and the results to the present sources.
 
 Tests and sweeps see the inputs that someone thought of. These proofs hold for every input within the parameter bounds: an SMT
@@ -30,7 +31,8 @@ then 1.
 
 - **The code.** `verification/proofs/machine.py` reads the syntax trees of the functions in `cuda_impl` and runs them on
   terms: both branches of an `if`, loops, tuples, arrays, calls. What is proven is the source that runs, not a model of it.
-- **Two kinds of numbers.** Roundings, table indices and floats are 64-bit words that wrap as compiled code does, and IEEE floats.
+- **Two kinds of numbers.** Roundings, table indices and floats are 64-bit words that wrap as compiled code does, and
+  IEEE floats.
   Steps with products are mathematical integers. In both, each `+`, `-`, `*` and `<<` adds the goal that its exact result
   stays in int64 (an int32 accumulator: in int32), so "nothing leaves int64" is part of each statement, and where it holds the
   two are the same. Integer types are those of Numba: a product of two int32 is an int64.
