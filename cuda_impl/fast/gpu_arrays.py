@@ -54,6 +54,8 @@ def codes_on_device(name: str, array: Any, shape: tuple[int, ...], fmt: IntForma
     Raises   ParameterError for a wrong shape or type, or a code outside the format  [SPEC F-3]
     """
     torch = torch_of(array)
+    if torch is None and not launch.is_gpu_array(array):
+        array = np.asarray(launch.host_array(name, array))
     found = tuple(int(n) for n in array.shape)
     if len(found) != len(shape) or any(want >= 0 and got != want for got, want in zip(found, shape)):
         raise ParameterError(name, f"an array of shape {list(found)}", f"shape {[n if n >= 0 else '?' for n in shape]}")
@@ -71,7 +73,7 @@ def codes_on_device(name: str, array: Any, shape: tuple[int, ...], fmt: IntForma
         if full and view.dtype == dtype and view.is_c_contiguous():
             return view
         array = view.copy_to_host()
-    host = np.asarray(launch.host_array(name, array))
+    host = np.asarray(array)
     if host.dtype.kind not in "iu":
         raise ParameterError(name, f"an array of {host.dtype}", "integer codes")
     outside = (host < fmt.qmin) | (host > fmt.qmax)

@@ -105,10 +105,11 @@ class GridNetwork:
         """h [T+1,N,H] on the device, in the narrowest type of the state; see cuda_impl.fast.network."""
         self.failure.check()
         torch, p = torch_of(x), self.params
+        given = x
         x = codes_on_device("x", x, (-1, -1, p.input_size), p.fmt_x, self._data_type(p.fmt_x))
-        steps, batch, hidden = int(x.shape[0]), int(x.shape[1]), p.hidden_size
+        steps, batch, hidden = int(given.shape[0]), int(given.shape[1]), p.hidden_size
         if batch < 1:
-            raise ParameterError("x", f"an array of shape {list(x.shape)}", "at least one row")
+            raise ParameterError("x", f"an array of shape {list(given.shape)}", "at least one row")
         stream = stream_of(torch, x)
         dtype = self._data_type(p.fmt_h)
         first = h0 if h0 is not None else np.full((batch, hidden), self._missing(), dtype)

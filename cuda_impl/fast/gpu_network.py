@@ -129,11 +129,12 @@ class ClusterNetwork:
         self.failure.check()
         torch = torch_of(x)
         p = self.params
+        given = x
         x = codes_on_device("x", x, (-1, -1, p.input_size), p.fmt_x, self.dtype_x)
-        steps, batch = int(x.shape[0]), int(x.shape[1])
+        steps, batch = int(given.shape[0]), int(given.shape[1])
         hidden = p.hidden_size
         if batch < 1:
-            raise ParameterError("x", f"an array of shape {list(x.shape)}", "at least one row")
+            raise ParameterError("x", f"an array of shape {list(given.shape)}", "at least one row")
         stream = stream_of(torch, x)
         if h0 is not None:
             h0 = codes_on_device("h0", h0, (batch, hidden), p.fmt_h, self.dtype_h)
@@ -141,7 +142,7 @@ class ClusterNetwork:
         if out is None:
             out = empty(torch, (steps + 1, batch, hidden), self.dtype_h)
         with self._lock:
-            plan = self._plan(torch, shape, kind, x, reverse, stream)
+            plan = self._plan(torch, shape, kind, steps, batch, x, reverse, stream)
             cells = plan.recurrence.arguments.cells
             cells[H0].value = address(h0 if h0 is not None else self._first_state(batch))
             cells[OUT].value, cells[MASK].value, cells[ZONEOUT_K].value = address(out), address(mask_on_device), factor
@@ -175,18 +176,21 @@ class ClusterNetwork:
             return replace(self.kind, zoneout=1), int(zoneout_factor(options.zoneout)), self.none
         return self.kind, 0, self.none
 
-    def _plan(self, torch: Any, shape: Shape | None, kind: Kind, x: Any, reverse: bool, stream: int) -> Plan:
-        key = (shape, kind, x.shape[0], x.shape[1], reverse, stream, torch is None, address(x) % 16)
+    def _plan(
+        self, torch: Any, shape: Shape | None, kind: Kind, steps: int, batch: int, x: Any, reverse: bool, stream: int
+    ) -> Plan:
+        key = (shape, kind, steps, batch, reverse, stream, torch is None, address(x) % 16)
         plan = self._plans.get(key)
         if plan is None:
             if len(self._plans) >= 8:  # each holds an input product
                 self._plans.clear()
-            plan = self._plans[key] = self._planned(torch, shape, kind, x, reverse, stream)
+            plan = self._plans[key] = self._planned(torch, shape, kind, steps, batch, x, reverse, stream)
         return plan
 
-    def _planned(self, torch: Any, shape: Shape | None, kind: Kind, x: Any, reverse: bool, stream: int) -> Plan:
-        steps, batch, inputs = (int(n) for n in x.shape)
-        hidden = self.params.hidden_size
+    def _planned(
+        self, torch: Any, shape: Shape | None, kind: Kind, steps: int, batch: int, x: Any, reverse: bool, stream: int
+    ) -> Plan:
+        hidden, inputs = self.params.hidden_size, self.params.input_size
         shape = shape or shape_for(hidden, batch, kind, batch * inputs * 3 * hidden if torch is not None else 0)
         c, placed, fmt = self.constants, self._weights(shape), self.params.fmt_h
         clusters = -(-batch // shape.valid)

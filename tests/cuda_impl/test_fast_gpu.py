@@ -1,0 +1,160 @@
+"""The fast kernels on a GPU: states bit for bit golden's, whatever the size, the options, the stream and the library."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+
+from cuda_impl.fast.network import DynamicRun, narrowest_dtype, prepare
+from golden.sequence import forward
+from golden.spec.errors import ParameterError
+from quant_gru.build import mshift_params, pot_params
+from quant_gru.calibrate import calibrate
+from quant_gru.float_gru import from_pytorch
+from tests.verification.small import mshift_set
+from verification.strategies import problems
+
+pytestmark = pytest.mark.gpu
+
+
+def network(inputs: int, hidden: int, datapath: str = "mshift", bits: int = 8):
+    rng = np.random.default_rng(inputs + hidden)
+    bound = 2 / np.sqrt(hidden)
+    shapes = ((3 * hidden, inputs), (3 * hidden, hidden), (3 * hidden,), (3 * hidden,))
+    gru = from_pytorch(*(rng.uniform(-bound, bound, s).astype(np.float32) for s in shapes))
+    ranges = calibrate(gru, [rng.normal(size=(12, 4, inputs)).astype(np.float32)])
+    return mshift_params(gru, ranges) if datapath == "mshift" else pot_params(gru, ranges, bits)
+
+
+def codes(fmt, shape, seed=0):
+    return np.random.default_rng(seed).integers(fmt.qmin, fmt.qmax + 1, shape).astype(narrowest_dtype(fmt))
+
+
+def on_host(array):
+    return array.cpu().numpy() if hasattr(array, "cpu") else array.copy_to_host() if hasattr(array, "copy_to_host") else array
+
+
+@pytest.mark.parametrize("datapath", ["mshift", "pot", "mshift-dynamic"])
+def test_drawn_problems(datapath):
+    @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+    @given(problems(datapath))
+    def same(problem):
+        made = prepare(problem.params, "gpu")
+        found = problem.run(lambda _params, *arguments, **options: made.forward(*arguments, **options))
+        wanted = problem.run(forward)
+        h = found.h if isinstance(found, DynamicRun) else found
+        assert np.array_equal(on_host(h).reshape(wanted.h.shape), wanted.h), problem.to_code()
+
+    same()
+
+
+SIZES = [(5, 7, 3, 4), (16, 60, 70, 6), (33, 100, 9, 5), (64, 320, 17, 5), (40, 1024, 30, 3), (40, 1100, 9, 3)]
+
+
+@pytest.mark.parametrize(("inputs", "hidden", "batch", "steps"), SIZES)
+@pytest.mark.parametrize(("datapath", "bits"), [("mshift", 8), ("pot", 8), ("pot", 5), ("pot", 16)])
+def test_sizes_and_options(inputs, hidden, batch, steps, datapath, bits):
+    torch = pytest.importorskip("torch")
+    p = network(inputs, hidden, datapath, bits)
+    made = prepare(p, "gpu")
+    x, h0 = codes(p.fmt_x, (steps, batch, inputs)), codes(p.fmt_h, (batch, hidden), 1)
+    mask = np.random.default_rng(2).integers(0, 2, (steps, batch, hidden))
+    for options in ({}, {"reverse": True}, {"zoneout": 0.3}, {"mask": mask, "training": True}):
+        wanted = forward(p, x, h0, **options).h
+        found = made.forward(torch.from_numpy(x).cuda(), torch.from_numpy(h0).cuda(), **options)
+        made.check()
+        assert found.dtype == getattr(torch, narrowest_dtype(p.fmt_h).name)
+        assert np.array_equal(on_host(found), wanted)
+    assert np.array_equal(on_host(made.forward(x)), forward(p, x).h)
+
+
+def test_a_long_run_gives_the_same_bytes_every_time():
+    torch = pytest.importorskip("torch")
+    p = network(1024, 1024)
+    made, x = prepare(p, "gpu"), torch.from_numpy(codes(p.fmt_x, (256, 128, 1024))).cuda()
+    first = made.forward(x).clone()
+    for _ in range(20):
+        assert torch.equal(made.forward(x), first)
+    alone = made.forward(x[:, 5:6].contiguous())
+    assert torch.equal(alone[:, 0], first[:, 5])
+
+
+def test_streams_graphs_and_threads():
+    torch = pytest.importorskip("torch")
+    p = network(64, 256)
+    made, x = prepare(p, "gpu"), torch.from_numpy(codes(p.fmt_x, (40, 32, 64))).cuda()
+    wanted = made.forward(x).clone()
+    stream = torch.cuda.Stream()
+    stream.wait_stream(torch.cuda.current_stream())
+    with torch.cuda.stream(stream):
+        out = made.forward(x)
+        made.forward(x, out=out)
+    torch.cuda.current_stream().wait_stream(stream)
+    assert torch.equal(out, wanted)
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        captured = made.forward(x)
+    captured.zero_()
+    graph.replay()
+    torch.cuda.synchronize()
+    assert torch.equal(captured, wanted)
+    bad = []
+
+    def run():
+        with torch.cuda.stream(torch.cuda.Stream()):
+            for _ in range(10):
+                got = made.forward(x)
+                torch.cuda.current_stream().synchronize()
+                if not torch.equal(got, wanted):
+                    bad.append(1)
+
+    threads = [threading.Thread(target=run) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not bad
+
+
+def test_rows_in_any_layout_and_type():
+    torch = pytest.importorskip("torch")
+    p = network(48, 96)
+    made, x = prepare(p, "gpu"), codes(p.fmt_x, (6, 5, 48))
+    wanted = forward(p, x).h
+    turned = torch.from_numpy(np.ascontiguousarray(x.transpose(1, 0, 2))).cuda().transpose(0, 1)
+    for given_x in (turned, torch.from_numpy(x.astype(np.int64)).cuda(), torch.from_numpy(x), x.astype(np.int32)):
+        assert np.array_equal(on_host(made.forward(given_x)), wanted)
+    with pytest.raises(ParameterError, match="x is 128, expected a code in"):
+        made.forward(torch.full((1, 1, 48), 128, dtype=torch.int32).cuda())
+    with pytest.raises(ParameterError, match="x is an array of shape"):
+        made.forward(torch.zeros((1, 1, 47), dtype=torch.int8).cuda())
+
+
+def test_a_barrier_that_nobody_meets_ends_in_an_error():
+    from cuda_impl.fast import gpu_grid_network as grid
+    from cuda_impl.fast.gpu_driver import DeviceError
+
+    p = network(16, 1100)
+    made = prepare(p, "gpu")
+    whole = grid.driver.Loaded.launch
+    try:
+        grid.driver.Loaded.launch = lambda self, blocks, stream, arguments: whole(
+            self, blocks - 1 if self.threads == 256 and self.cluster == 0 else blocks, stream, arguments
+        )
+        with pytest.raises(DeviceError, match="waited in vain"):
+            made.forward(codes(p.fmt_x, (4, 8, 16)))
+            made.check()
+    finally:
+        grid.driver.Loaded.launch = whole
+    x = codes(p.fmt_x, (4, 8, 16))
+    assert np.array_equal(on_host(made.forward(x)), forward(p, x).h)
+
+
+def test_extreme_numbers_take_the_wide_arithmetic():
+    p = replace(mshift_set(), zp_h=2**20, zp_x=-(2**20))
+    x = codes(p.fmt_x, (5, 3, p.input_size))
+    assert np.array_equal(on_host(prepare(p, "gpu").forward(x)), forward(p, x).h)

@@ -1,0 +1,85 @@
+"""The GPU's fast kernels compiled for compute capability 9.0, no GPU needed: registers, spills and instructions."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from importlib.metadata import files
+
+import pytest
+
+pytestmark = [pytest.mark.ptx]
+
+FLOATING = re.compile(r"\b(?:add|sub|mul|fma|div|cvt)(?:\.\w+)*\.f(?:16|32|64)\b")
+
+
+class _Device:
+    compute_capability = (9, 0)
+
+
+@pytest.fixture
+def compiled(monkeypatch):
+    """compiled(function, signature) -> PTX."""
+    import numba.cuda.dispatcher
+    from numba import cuda
+
+    monkeypatch.setattr(numba.cuda.dispatcher, "get_current_device", _Device)
+    return lambda function, signature: cuda.compile(function, signature, cc=(9, 0), device=False, abi="numba")[0]
+
+
+def assembled(text: str, folder, threads: int) -> tuple[int, int]:
+    """(registers, bytes spilled) by the assembler of the toolkit."""
+    tool = next(f for f in files("nvidia-cuda-nvcc") or [] if f.name == "ptxas").locate()
+    (folder / "kernel.ptx").write_text(text)
+    limit = min(255, 65536 // threads // 8 * 8)
+    run = subprocess.run(
+        [str(tool), "-v", "-arch=sm_90", f"--maxrregcount={limit}", str(folder / "kernel.ptx"), "-o", str(folder / "kernel.cubin")],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    registers = int(re.findall(r"Used (\d+) registers", run.stderr)[0])
+    return registers, sum(int(n) for n in re.findall(r"(\d+) bytes spill", run.stderr))
+
+
+@pytest.mark.parametrize(("hidden", "batch"), [(64, 1), (256, 32), (512, 32), (1024, 64)])
+@pytest.mark.parametrize("datapath", ["mshift", "pot"])
+def test_the_recurrence_stays_in_registers(hidden, batch, datapath, compiled, tmp_path):
+    from cuda_impl.fast.gpu_cluster import recurrence, signature
+    from cuda_impl.fast.gpu_layout import Kind
+    from cuda_impl.fast.gpu_shape import shape_for
+
+    kind = Kind(datapath, (False,) * 3, plain=True)
+    shape = shape_for(hidden, batch, kind, batch * hidden * hidden * 3)
+    text = compiled(recurrence(shape, kind), signature(kind, 30 if datapath == "mshift" else 73))
+    assert text.count("mma.sync.aligned.m16n8k32") == 6 * shape.chunks * shape.groups
+    assert FLOATING.findall(text) == []
+    _registers, spilled = assembled(text, tmp_path, shape.threads)
+    assert spilled <= 64
+
+
+@pytest.mark.parametrize("limbs", [1, 2])
+def test_the_grid_kernel_stays_in_registers(limbs, compiled, tmp_path):
+    from cuda_impl.fast.gpu_grid import THREADS, GridShape, recurrence, signature
+    from cuda_impl.fast.gpu_layout import Kind
+
+    kind = Kind("pot", (limbs == 2,) * 3, wide=limbs == 2, plain=True)
+    text = compiled(recurrence(GridShape(64, 2, 1, limbs), kind), signature(kind, 73))
+    assert text.count(".s8.s8.s32") == (6 * 2 if limbs == 1 else 12 * 2)
+    assert text.count(".u8.s8.s32") == (0 if limbs == 1 else 12 * 2)
+    assert FLOATING.findall(text) == []
+    _registers, spilled = assembled(text, tmp_path, THREADS)
+    assert spilled == 0
+
+
+def test_the_input_products_stay_in_registers(compiled, tmp_path):
+    from cuda_impl.fast import gpu_input, gpu_limbs
+
+    for function, signature in (
+        (gpu_input.input_kernel(True), gpu_input.input_signature()),
+        (gpu_input.input_kernel(False), gpu_input.input_signature()),
+        (gpu_limbs.product_kernel(), gpu_limbs.product_signature()),
+    ):
+        text = compiled(function, signature)
+        assert FLOATING.findall(text) == []
+        assert assembled(text, tmp_path, 256)[1] == 0
