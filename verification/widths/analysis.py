@@ -5,24 +5,27 @@ Everything is over one step, any x of the input format and any h of the state fo
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
+from golden.sequence import forward
 from golden.spec.errors import ParameterError
 from golden.spec.layout import FIELDS, GATES, trace_fields
 from golden.spec.params import MShiftDynamicParams
+from golden.spec.trace import Trace
 from verification.widths import linear
 from verification.widths.bound import bounds
 from verification.widths.columns import data_of, products
 from verification.widths.least import bits_each, bits_of, fits, unsigned_bits_of
 from verification.widths.narrow import changed, furthest, last_field
-from verification.widths.search import Found, Reached, ascend, pool, rows, search
+from verification.widths.search import Found, Reached, ascend, near, pool, rows, search
 
 UNITS_TRIED = 3
 ROWS_TRIED = 384
+NEAR = 3072
 
 
 @dataclass(eq=False)
@@ -128,6 +131,8 @@ def analyse(params: Any, zoneout: float = 0.0, advance: Callable[[int], None] = 
             params, f.name, f.clause, limits, found, zoneout
         )
         register.order = _order(params, f.name, limits)
+        for reached in (register.witness, register.other):
+            _confirm(params, register.name, reached, zoneout)
         _show(params, register, pools)
         registers.append(register)
         advance(1)
@@ -217,6 +222,24 @@ def _order(params: Any, name: str, limits: dict[str, np.ndarray]) -> tuple[int, 
     return int(partial[0].min()), int(partial[1].max())
 
 
+def value_in(trace: Trace, name: str, reached: Reached, row: int = 0) -> int:
+    """The value of a field at the place that an input is for, in a run whose first step has that input in this row."""
+    array = trace[name]
+    if array.ndim == 0:
+        return int(array)
+    if name == "x":
+        return int(array[0, row, reached.unit])
+    channel = reached.unit + (GATES.index(reached.gate) * trace.h.shape[-1] if reached.gate else 0)
+    return int(array[0, channel] if array.ndim == 2 else array[0, row, channel])
+
+
+def _confirm(params: Any, name: str, reached: Reached, zoneout: float) -> None:
+    """Run golden on the input and find the value there."""
+    trace = forward(params, reached.x[None, None].astype(np.int32), reached.h[None].astype(np.int32), zoneout=zoneout)
+    if value_in(trace, name, reached) != reached.value:
+        raise AssertionError(f"{name} is {value_in(trace, name, reached)} in golden, {reached.value} in the search")
+
+
 class _Pools:
     """Rows for a unit and every field of it, made once."""
 
@@ -232,6 +255,15 @@ class _Pools:
         return self._known[unit]
 
 
+def _rows_to_try(params: Any, first: list[Reached], pools: _Pools) -> Iterator[tuple[int, Any, Any, dict[str, np.ndarray]]]:
+    """(unit, x, h, fields): the candidates of some units, then what lies around the inputs that need the width."""
+    for unit in dict.fromkeys([first[0].unit, *range(min(params.hidden_size, UNITS_TRIED))]):
+        yield unit, *pools.of(unit)
+    for reached in first:
+        x, h = near(params, reached, NEAR)
+        yield reached.unit, x, h, rows(params, x, h, reached.unit, pools.zoneout)
+
+
 def _show(params: Any, register: Register, pools: _Pools) -> None:
     """Find an input for which one bit less changes a code of the new state, or at least a later field."""
     bits, zoneout = register.bits - 1, pools.zoneout
@@ -243,25 +275,25 @@ def _show(params: Any, register: Register, pools: _Pools) -> None:
         if name == last or changed(params, reached.x[None], reached.h[None], name, bits, zoneout)[0]:
             register.seen, register.shown = "h", reached
             return
-    gate = first[0].gate
-    for unit in dict.fromkeys([first[0].unit, *range(min(params.hidden_size, UNITS_TRIED))]):
-        x, h, fields = pools.of(unit)
+    gate, tried = first[0].gate, [(r.x[None], r.h[None], r) for r in first]
+    for unit, x, h, fields in _rows_to_try(params, first, pools):
         values = fields.get(f"{name}:{gate}" if gate else name)
         chosen = np.arange(len(x)) if values is None else np.flatnonzero(~fits(values, bits))
         if not len(chosen):
             continue
         chosen = chosen[np.linspace(0, len(chosen) - 1, min(len(chosen), ROWS_TRIED)).astype(np.int64)]
-        hit = chosen[changed(params, x[chosen], h[chosen], name, bits, zoneout)]
+        hit = np.flatnonzero(changed(params, x[chosen], h[chosen], name, bits, zoneout))
+        i = int(chosen[hit[0] if len(hit) else 0])
+        value = register.witness.value if values is None else int(values[i])
+        reached = Reached(value, unit if values is not None else 0, gate, x[i], h[i])
         if len(hit):
-            i = int(hit[0])
-            value = register.witness.value if values is None else int(values[i])
-            register.seen, register.shown = "h", Reached(value, unit, gate, x[i], h[i])
+            register.seen, register.shown = "h", reached
             return
-    for reached in first:
-        later = furthest(params, reached.x[None], reached.h[None], name, bits, zoneout)
-        if later:
+        tried += [(x[k : k + 1], h[k : k + 1], reached._replace(x=x[k], h=h[k])) for k in chosen[:: max(1, len(chosen) // 8)]]
+    order = [f.name for f in FIELDS[params.datapath]]
+    for some_x, some_h, reached in tried:
+        later = furthest(params, some_x, some_h, name, bits, zoneout)
+        if later and (not register.seen or order.index(later) > order.index(register.seen)):
             register.seen, register.shown = later, reached
-            return
-
 
 assert set(SUMS) < set(FIELDS)

@@ -130,6 +130,21 @@ def pool(params: Any, unit: int, zoneout: float, seed: int = 0) -> tuple[np.ndar
     return np.concatenate(x), np.concatenate(h)
 
 
+def near(params: Any, reached: Reached, count: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """Rows around an input: x, h or both stay close to it, and what does not is drawn between zero and anything."""
+    d = data_of(params)
+    rng = np.random.default_rng(seed)
+    out = []
+    for codes, fmt, zp, kept in ((reached.x, d.fmt_x, d.zp_x, (0, 2)), (reached.h, d.fmt_h, d.zp_h, (1, 2))):
+        shape = (count, len(codes))
+        free = rng.integers(fmt.qmin, fmt.qmax, shape, endpoint=True)
+        free = _toward(free, fmt, zp, rng.random((count, 1)))
+        part = 1 - rng.random((count, 1)) ** 4 * (rng.random(shape) < 0.5)
+        close = _toward(np.broadcast_to(codes, shape), fmt, zp, part)
+        out.append(np.where(np.isin(np.arange(count) % 3, kept)[:, None], close, free))
+    return out[0], out[1]
+
+
 def _toward(codes: np.ndarray, fmt: IntFormat, zero_point: int, part: np.ndarray) -> np.ndarray:
     """A part of the way from the zero point to these codes."""
     zero = min(max(zero_point, fmt.qmin), fmt.qmax)
