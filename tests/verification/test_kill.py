@@ -30,7 +30,7 @@ CHOSEN = (
     "pot-reset-path-away-right-8-8-above",
     "chain-ties-even",
     "sequence-mshift-mask-reverse",
-    "sequence-pot-h0",
+    "sequence-pot-zoneout-0.1",
     "sequence-dynamic-empty",
 )
 
@@ -70,7 +70,7 @@ def test_without_a_deviation_the_units_give_every_step_case(cases):
         ("requantize-s18-odd-int16-high", "mshift", {"floors", "zero-point-left-out", "wraps"}, {"floors@requantize-r"}),
         ("sequence-mshift-mask-reverse", "mshift", {"zoneout-mask-inverted", "reverse-runs-forward", "floors@requantize-r"},
          {"zoneout-blend-inverted", "h0-ignored"}),
-        ("sequence-pot-h0", "pot", {"h0-ignored", "truncates"}, {"missing-h0-is-code-0", "reverse-runs-forward"}),
+        ("sequence-pot-zoneout-0.1", "pot", {"h0-ignored", "truncates"}, {"missing-h0-is-code-0", "reverse-runs-forward"}),
         ("chain-ties-even", "pot", {"ties-up", "truncates"}, {"truncates@requantize-Wx", "wraps"}),
         ("pot-reset-path-away-right-8-8-above", "pot", {"reset-inverted", "truncates"}, {"reset-before-product"}),
     ],
@@ -93,11 +93,11 @@ def test_a_gate_case_is_not_held_against_one_gate(cases):
 
 
 def test_a_run_that_is_not_right_is_refused(cases):
-    case = cases["sequence-pot-h0"]
+    case = cases["sequence-pot-zoneout-0.1"]
     fields = {name: np.array(a) for name, a in case.trace.items()}
     fields["g_acc"][1, 0, 0] += 1
     wrong = case_from_trace(
-        "wrong", case.params, case.x, case.h0, Trace("pot", fields, False), group="x", flags=(), training=False
+        "wrong", case.params, case.x, case.h0, Trace("pot", fields, False), group="x", flags=(), zoneout=case.zoneout
     )
     with pytest.raises(ParameterError, match="case wrong is another g_acc, expected the run that the clauses give"):
         found_by_run(wrong, of_datapath("pot"))
