@@ -26,7 +26,9 @@ POT_NAMES = ("Rh", "h", "z", "r", "g", "A", "P", "O", "N")
 
 
 class ArrayModule:
-    """An array module that falls back on NumPy for what is no array function, such as errstate."""
+    """An array module that falls back on NumPy for what is no array function."""
+
+    errstate = np.errstate
 
     def __init__(self, xp: Any) -> None:
         self._xp = xp

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from dataclasses import dataclass
+from itertools import islice
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -216,13 +217,13 @@ def run_all(todo: list[Piece], jobs: int, run: Callable[[Piece], Outcome] = run_
         return
     waiting = iter(todo)
     with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
-        running: set[Future[Outcome]] = {pool.submit(run, piece) for piece, _ in zip(waiting, range(2 * jobs))}
+        running: set[Future[Outcome]] = {pool.submit(run, piece) for piece in islice(waiting, 2 * jobs)}
         try:
             while running:
                 finished, running = wait(running, return_when=FIRST_COMPLETED)
                 for future in finished:
                     yield future.result()
-                    running |= {pool.submit(run, piece) for piece, _ in zip(waiting, range(1))}
+                    running |= {pool.submit(run, piece) for piece in islice(waiting, 1)}
         finally:
             for future in running:
                 future.cancel()

@@ -57,6 +57,9 @@ class Sweep:
             raise ParameterError("STEP", repr(self.step), f"one of {', '.join(STEPS)}")
         object.__setattr__(self, "constants", MappingProxyType(dict(self.constants)))
 
+    def __hash__(self) -> int:
+        return hash(self.name)
+
     def __reduce__(self):
         return type(self), (self.step, dict(self.constants))
 

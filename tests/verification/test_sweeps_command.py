@@ -1,0 +1,74 @@
+"""qgru sweep: what it prints, exit codes, journals."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from qgru.cli import main
+from verification.sweeps import elements, twin
+
+
+def test_a_step_with_constants_is_swept(capsys):
+    assert main(["sweep", "direct", "--params", "function=tanh scale=0.25 zp=3", "--jobs", "1"]) == 0
+    out = capsys.readouterr().out.splitlines()
+    assert out[0].startswith("equal       direct function=tanh scale=0.25 zp=3: 256 codes; ")
+    assert out[1].startswith("256 codes compared, 0 mismatches, golden against the twin on host, 1 jobs, ")
+
+
+def test_json_and_journal(capsys, tmp_path):
+    call = ["sweep", "matmul", "--range", "100:65000", "--jobs", "1", "--json", "--resume", str(tmp_path / "j")]
+    assert main(call) == 0
+    first = json.loads(capsys.readouterr().out)
+    (row,) = first["steps"]
+    assert (first["compared"], first["mismatches"], row["sweeps"], row["whole"]) == (7 * 64900, 0, 7, 0)
+    assert main(call) == 0
+    again = json.loads(capsys.readouterr().out)
+    assert again["rate"] is None and first["rate"] > 0 and again["compared"] == first["compared"]
+    assert len((tmp_path / "j").read_text().splitlines()) == 7
+
+
+def test_a_mismatch_is_reported_kept_and_replayed(capsys, tmp_path, monkeypatch):
+    monkeypatch.setattr(elements, "ties_up_at", elements.ties_away_at)
+    twin.loops.cache_clear()
+    call = ["sweep", "ties_up", "--params", "s=3", "--range", "0:64", "--jobs", "1", "--resume", str(tmp_path / "j")]
+    assert main(call) == 1
+    found = capsys.readouterr()
+    assert "MISMATCH ties_up [R-1] y: 8 of 64 codes, first index 4" in found.err
+    assert 'replay: qgru sweep ties_up --params "s=3" --range 4:5' in found.err
+    assert "8 differ    ties_up s=3: 64 codes" in found.out and "64 codes compared, 8 mismatches" in found.out
+    assert main(["sweep", "ties_up", "--params", "s=3", "--range", "4:5", "--jobs", "1"]) == 1
+    capsys.readouterr()
+    monkeypatch.undo()
+    twin.loops.cache_clear()
+    assert main(call) == 1
+    assert "qgru: the journal holds 8 mismatches in ties_up s=3 [0:64], the first at [4, 0]" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["nothing"], "qgru: STEP is 'nothing', expected all or one of ties_up, "),
+        (["ties_up", "--range", "7:7"], "qgru: --range is '7:7', expected A:B with 0 <= A < B"),
+        (["ties_up", "--range", "x"], "qgru: --range is 'x', expected A:B with 0 <= A < B"),
+        (["direct", "--range", "256:300"], "qgru: --range starts at 256, expected an index below 256"),
+        (["requantize", "--params", "M=1 s=40 zp=0 fmt=int8", "--range", "0:4", "--jobs", "1"], "qgru: shift is 40, expected"),
+        (
+            ["requantize", "--params", "M=1 s=4 zp=0 fmt=int99", "--range", "0:4", "--jobs", "1"],
+            "qgru: format is 'int99', expected",
+        ),
+    ],
+)
+def test_refusals_are_one_sentence(arguments, sentence, capsys):
+    assert main(["sweep", *arguments]) == 2
+    err = capsys.readouterr().err
+    assert err.startswith(sentence) and err.count("\n") == 1
+
+
+def test_the_list_says_what_an_index_is(capsys):
+    assert main(["sweep", "matmul", "--list"]) == 0
+    out = capsys.readouterr().out
+    assert "matmul zp=-128  [L-1]  65 536 inputs: x = (i >> 8) - 128, W = (i & 255) - 128" in out
+    assert main(["sweep", "all", "--list", "--json"]) == 0
+    assert len(json.loads(capsys.readouterr().out)["sweeps"]) == 425
