@@ -71,9 +71,11 @@ class Operators:
         self.case.assume(code >= self.low[name], code <= self.high[name])
         return code
 
-    def bias(self, term: str) -> tuple[Any, Any]:
-        """A bias code and its channel's exponent."""
-        return self.case.integer(term, *INT32), self.case.shift(f"e_{term}", -15, 30)
+    def bias(self, term: str) -> tuple[Any, Any, Any]:
+        """A bias code, its channel's exponent, and the greatest magnitude of its format of 8, 16 or 32 bits."""
+        code, wide = self.case.integer(term), self.case.integer(f"spread_{term}")
+        self.case.assume(z3.Or(*(wide == 2 ** (bits - 1) for bits in (8, 16, 32))), code >= -wide, code < wide)
+        return code, self.case.shift(f"e_{term}", -15, 30), wide
 
     def moved(self, code: Any, source: str, target: str) -> Any:
         """RS(code - z_source, e_source - e_target)"""
@@ -130,10 +132,10 @@ def gp2(o: Operators, pre: str, Wx: Any, Rh: Any, bx: Any, br: Any, e_bx: Any, e
 def gate(k: str, case: Case) -> None:
     pre = f"{k}_pre"
     o = Operators(case, "Wx", "Rh", pre, k)
-    (bx, e_bx), (br, e_br) = o.bias("bx"), o.bias("br")
+    (bx, e_bx, wide_bx), (br, e_br, wide_br) = o.bias("bx"), o.bias("br")
     table = pot_table(case, o, pre, k)
     Wx, Rh = o.code("Wx", "Wx"), o.code("Rh", "Rh")
-    biases = ((z3.IntVal(2**31), e - o.e[pre]) for e in (e_bx, e_br))
+    biases = ((wide_bx, e_bx - o.e[pre]), (wide_br, e_br - o.e[pre]))
     o.summed(pre, o.term("Wx", pre), o.term("Rh", pre), *biases)
     found = case.run("gates.pot_gate", Wx, Rh, bx, br, e_bx, e_br, NAMES.index(pre), o.cells, table)
     case.equal(GATE, found, gp2(o, pre, Wx, Rh, bx, br, e_bx, e_br, table))
@@ -151,9 +153,9 @@ def gp3_4(o: Operators, Rh: Any, br: Any, e_br: Any, r: Any) -> tuple[Any, ...]:
 
 def reset_path(case: Case) -> None:
     o = Operators(case, "Rh", "r", "A", "P")
-    br, e_br = o.bias("br")
+    br, e_br, wide = o.bias("br")
     Rh, r = o.code("Rh", "Rh"), o.code("r", "r")
-    o.summed("A", o.term("Rh", "A"), (z3.IntVal(2**31), e_br - o.e["A"]))
+    o.summed("A", o.term("Rh", "A"), (wide, e_br - o.e["A"]))
     o.summed("P", (o.wide["r"] * o.wide["A"], o.e["r"] + o.e["A"] - o.e["P"]))
     wanted = gp3_4(o, Rh, br, e_br, r)
     o.product(r - o.zp["r"], o.wide["r"], wanted[3] - o.zp["A"], o.wide["A"])
@@ -170,10 +172,10 @@ def gp5(o: Operators, Wx: Any, P: Any, bx: Any, e_bx: Any, table: Table) -> tupl
 
 def candidate(case: Case) -> None:
     o = Operators(case, "Wx", "P", "g_pre", "g")
-    bx, e_bx = o.bias("bx")
+    bx, e_bx, wide = o.bias("bx")
     table = pot_table(case, o, "g_pre", "g")
     Wx, P = o.code("Wx", "Wx"), o.code("P", "P")
-    o.summed("g_pre", o.term("Wx", "g_pre"), o.term("P", "g_pre"), (z3.IntVal(2**31), e_bx - o.e["g_pre"]))
+    o.summed("g_pre", o.term("Wx", "g_pre"), o.term("P", "g_pre"), (wide, e_bx - o.e["g_pre"]))
     found = case.run("gates.pot_candidate", Wx, P, bx, e_bx, o.cells, table)
     case.equal(CANDIDATE, found, gp5(o, Wx, P, bx, e_bx, table))
 
@@ -222,7 +224,7 @@ def cell(case: Case) -> None:
     one = case.integer("one", -(2**32), 2**32)
     o.cells.cells[14, 1] = one
     Wx, Rh = [o.code("Wx", f"Wx_{k}") for k in "zrg"], [o.code("Rh", f"Rh_{k}") for k in "zrg"]
-    (bx, e_bx), (br, e_br) = (list(zip(*(o.bias(f"{b}_{k}") for k in "zrg"))) for b in ("bx", "br"))
+    (bx, e_bx, _), (br, e_br, _) = (list(zip(*(o.bias(f"{b}_{k}") for k in "zrg"))) for b in ("bx", "br"))
     h = o.code("h", "h")
     tables = []
     for k in "zrg":
