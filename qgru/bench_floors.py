@@ -65,10 +65,10 @@ def gpu_floors() -> dict[str, Any]:
         "copy_gb_s": figure(2 * big.numel() / best(lambda: other.copy_(big)) / 1e9),
     }
     try:
-        from cuda_impl.fast import gpu
+        from cuda_impl.fast.gpu_measure import measure_meetings
 
-        hook = getattr(gpu, "measure_barrier", None)
-        found["barrier_us"] = "not measured" if hook is None else hook()
+        found["meetings_us"] = {name: figure(us) for name, us in measure_meetings().items()}
+        found["barrier_us"] = found["meetings_us"]["cluster"]  # what a step of the quickest kernel waits for at least
     except ImportError as error:
         found["barrier_us"] = f"not measured: {error}"
     return found
