@@ -36,7 +36,7 @@ def cover(found: Mapping[str, Set[Hashable]], size: Mapping[str, int]) -> Cover:
     """
     everything = sorted(set().union(*found.values()), key=repr)
     bit = {what: 1 << i for i, what in enumerate(everything)}
-    masks = {case: sum(bit[what] for what in whats) for case, whats in found.items() if whats}
+    masks = {case: sum(bit[what] for what in those) for case, those in found.items() if those}
     goal = (1 << len(everything)) - 1
     needed, rest, left = _reduced(masks, size, goal)
     chosen = _greedy(rest, size, left)
