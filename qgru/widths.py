@@ -13,7 +13,7 @@ from qgru.run import EXACT, canonical_json, print_json
 from qgru.show import print_table
 
 if TYPE_CHECKING:
-    from verification.widths.analysis import Register
+    from verification.widths.register import Register
 
 Sets = list[tuple[str, Any]]
 FORMATS = ("text", "json", "svh")
@@ -23,14 +23,15 @@ SETTINGS = "network-g2p-encoder-"
 @click.command()
 @click.argument("params")
 @click.option("--set", "chosen", multiple=True, help="Only this set, by the name that the table shows; may be repeated.")
-@click.option("--zoneout", type=click.FloatRange(0, 1), default=0.0, show_default=True, help="With the blend of this probability.")
+@click.option("--zoneout", type=click.FloatRange(0, 1), default=0.0, show_default=True, help="A blend of this probability.")
 @click.option("--format", "form", type=click.Choice(FORMATS), help="[default: text; svh for an --out that ends in .svh, .json]")
 @click.option("--out", type=click.Path(path_type=Path), help="Write to this file instead of stdout.")
 @click.option("--vectors", type=click.Path(path_type=Path), help="Write a vector set to this folder: a step for each register.")
 @click.option("--json", "as_json", is_flag=True, help="The same as --format json.")
 def command(
-    params: str, chosen: tuple[str, ...], zoneout: float, form: str | None, out: Path | None, vectors: Path | None, as_json: bool
-) -> int:
+    params: str, chosen: tuple[str, ...], zoneout: float, form: str | None, out: Path | None, vectors: Path | None,
+    as_json: bool,
+) -> int:  # fmt: skip
     """Find the least two's-complement width of every accumulator and intermediate of PARAMS.
 
     PARAMS is a parameters.json of `qgru quantize`, a case of a vector set as FOLDER:CASE, or g2p, the trained encoder in five
@@ -106,10 +107,7 @@ def _write(found: list[tuple[str, Any, list[Register]]], form: str, out: Path | 
         _print(found)
         return
     if form == "json":
-        sets = [
-            {"set": label, "datapath": p.datapath, "inputs": p.input_size, "hidden": p.hidden_size, "registers": [*map(plain, rs)]}
-            for label, p, rs in found
-        ]
+        sets = [{**_shape(label, p), "registers": [plain(r) for r in registers]} for label, p, registers in found]
         value = {"command": "widths", "zoneout": zoneout, "sets": sets}
         if out is None:
             print_json(value)
@@ -122,6 +120,10 @@ def _write(found: list[tuple[str, Any, list[Register]]], form: str, out: Path | 
         return
     with atomic_file(out) as file:
         file.write(text)
+
+
+def _shape(label: str, p: Any) -> dict[str, Any]:
+    return {"set": label, "datapath": p.datapath, "inputs": p.input_size, "hidden": p.hidden_size}
 
 
 def _print(found: list[tuple[str, Any, list[Register]]]) -> None:

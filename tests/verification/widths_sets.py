@@ -1,6 +1,6 @@
 """Parameter sets for the widths: drawn networks that are calibrated, and drawn sets that no calibration would give.
 
-python -m tests.verification.widths_sets COUNT  analyses COUNT of each and prints what is proven, reached and seen.
+python -m tests.verification.widths_sets COUNT [FIRST]  analyses COUNT of each and prints what is proven, reached and seen.
 """
 
 from __future__ import annotations
@@ -18,7 +18,8 @@ from quant_gru.float_gru import FloatGru
 from vectors.draw import Draw
 from vectors.plan import sets
 from vectors.plan.planned import REGIONS
-from verification.widths.analysis import Register, analyse
+from verification.widths.analysis import analyse
+from verification.widths.register import Register
 
 TABLES = ("piecewise_linear", "piecewise_quadratic", "direct")
 
@@ -60,11 +61,11 @@ def summary(registers: list[Register]) -> Counter[str]:
     return out
 
 
-def main(count: int) -> None:
-    """Analyse this many of each and print the counts, and every register that is open or not seen."""
+def main(count: int, first: int = 0) -> None:
+    """Analyse this many of each, from this number on, and print the counts, and every register that is open or not seen."""
     for make in (network, strange):
         total: Counter[str] = Counter()
-        for number in range(count):
+        for number in range(first, first + count):
             params = make(number)
             registers = analyse(params)
             total += summary(registers)
@@ -75,4 +76,4 @@ def main(count: int) -> None:
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]))
+    main(*map(int, sys.argv[1:]))

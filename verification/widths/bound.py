@@ -45,16 +45,20 @@ class Codes:
         return np.stack(found, axis=1)
 
 
-def bounds(params: Any, wx: dict[str, Interval], rh: dict[str, Interval], units: np.ndarray, zoneout: float = 0.0) -> Bounds:
+def bounds(
+    params: Any, wx: dict[str, Interval], rh: dict[str, Interval], units: np.ndarray, zoneout: float = 0.0, h: Any = None
+) -> Bounds:
     """Field -> int64 [2, U] that no x and h of the formats leaves; names as columns.evaluate has them.
 
-    wx, rh  gate -> the exact extremes of the dot products of these units
+    wx, rh  gate -> intervals [2, U] that hold the dot products of these units
+    h       an interval [2, U] of the units' own states, or None for their format
     """
-    found = (_pot if isinstance(params, PotParams) else _mshift)(params, wx, rh, units)
+    d = data_of(params)
+    own = np.repeat([[d.fmt_h.qmin], [d.fmt_h.qmax]], len(units), axis=1) if h is None else h
+    found = (_pot if isinstance(params, PotParams) else _mshift)(params, wx, rh, units, own - d.zp_h)
     if zoneout > 0:
-        k, d = zoneout_factor(zoneout), data_of(params)
-        ends = np.array([[d.fmt_h.qmin], [d.fmt_h.qmax]]) - d.zp_h
-        found["h_zoneout_acc"] = k * ends + (2**ZONEOUT_BITS - k) * (found["h_new"] - d.zp_h)
+        k = zoneout_factor(zoneout)
+        found["h_zoneout_acc"] = k * (own - d.zp_h) + (2**ZONEOUT_BITS - k) * (found["h_new"] - d.zp_h)
     return {name: v if np.ndim(v) == 2 else np.broadcast_to(v, (2, len(units))) for name, v in found.items()}
 
 
@@ -68,7 +72,7 @@ def _product(a: Interval, b: Interval) -> Interval:
     return _hull(*(a[i] * b[j] for i in (0, 1) for j in (0, 1)))
 
 
-def _mshift(p: Any, wx: dict[str, Interval], rh: dict[str, Interval], units: np.ndarray) -> Bounds:
+def _mshift(p: Any, wx: dict[str, Interval], rh: dict[str, Interval], units: np.ndarray, h: Interval) -> Bounds:
     c = MShiftConstants.of(p)
     f: Any = {f"Wx:{k}": wx[k] for k in GATES} | {f"Rh:{k}": rh[k] for k in GATES}
     codes = {k: Codes(c.tables[k]) for k in GATES}
@@ -87,13 +91,12 @@ def _mshift(p: Any, wx: dict[str, Interval], rh: dict[str, Interval], units: np.
     f["g_a"] = saturate(f["g_acc"], INT32)
     f["g_pre"] = requantize(f["g_a"], c.m["m_g"], c.pre["g"], c.fmt_pre)
     f["g"] = codes["g"].hull(f["g_pre"])
-    h = np.array([INT8.qmin, INT8.qmax]) - p.zp_h
     n_acc, total = [], []
     for i in range(len(units)):
         z = codes["z"].over(*(int(v) for v in f["z_pre"][:, i]))
         n = (CODE_OF_ONE - z) * f["g"][:, i : i + 1]
         n_acc.append([n.min(), n.max()])
-        S = z * h[:, None] + align(n, c.m["m_gh"])  # both terms grow with h and g, for 0 <= z <= 127
+        S = z * h[:, i : i + 1] + align(n, c.m["m_gh"])  # both terms grow with h and g, for 0 <= z <= 127
         total.append([S[0].min(), S[1].max()])
     f["n_acc"] = np.array(n_acc).T
     f["n"] = align(f["n_acc"], c.m["m_gh"])
@@ -102,7 +105,7 @@ def _mshift(p: Any, wx: dict[str, Interval], rh: dict[str, Interval], units: np.
     return f
 
 
-def _pot(p: PotParams, wx_acc: dict[str, Interval], rh_acc: dict[str, Interval], units: np.ndarray) -> Bounds:
+def _pot(p: PotParams, wx_acc: dict[str, Interval], rh_acc: dict[str, Interval], units: np.ndarray, h: Interval) -> Bounds:
     op, rs = p.operators, p.rounding
     wx, rh = rescaled(p, "Wx", wx_acc, units), rescaled(p, "Rh", rh_acc, units)
     one = pot_one(op["gate.z_out"], rs)
@@ -132,23 +135,22 @@ def _pot(p: PotParams, wx_acc: dict[str, Interval], rh_acc: dict[str, Interval],
     f["g_acc"] = f["g_Wx_aligned"] + f["g_P_aligned"] + f["g_bx_aligned"] + pre.zero_point
     f["g_pre"] = saturate(f["g_acc"], pre.fmt)
     f["g"] = codes["g"].hull(f["g_pre"])
-    return f | _pot_new_state(p, codes["z"], f, int(one))
+    return f | _pot_new_state(p, codes["z"], f, int(one), h)
 
 
-def _pot_new_state(p: PotParams, codes: Codes, f: Bounds, one: int) -> Bounds:
+def _pot_new_state(p: PotParams, codes: Codes, f: Bounds, one: int, h: Interval) -> Bounds:
     """GP-7 and GP-8 for each code of z, with h and g at their ends."""
     op, rs = p.operators, p.rounding
-    z_op, g_op, h_op, O, N = (op[n] for n in ("gate.z_out", "gate.g_out", "input.h", "op.old_contrib", "op.new_contrib"))
-    h = np.array([[h_op.fmt.qmin], [h_op.fmt.qmax]]) - h_op.zero_point
+    z_op, g_op, h_op = (op[n] for n in ("gate.z_out", "gate.g_out", "input.h"))
     known: dict[tuple[int, ...], dict[str, list[int]]] = {}
     columns = []
-    for pre, g in zip(f["z_pre"].T.tolist(), f["g"].T.tolist(), strict=True):
-        key = (*pre, *g)
+    for pre, g, own in zip(f["z_pre"].T.tolist(), f["g"].T.tolist(), h.T.tolist(), strict=True):
+        key = (*pre, *g, *own)
         if key not in known:
             z = codes.over(*pre)
-            v: dict[str, np.ndarray] = {"O_prod": (z - z_op.zero_point) * h}
+            v: dict[str, np.ndarray] = {"O_prod": (z - z_op.zero_point) * np.array(own)[:, None]}
             v["N_prod"] = (one - z) * (np.array(g)[:, None] - g_op.zero_point)
-            for k, out, e in (("O", O, h_op.exponent), ("N", N, g_op.exponent)):
+            for k, out, e in (("O", op["op.old_contrib"], h_op.exponent), ("N", op["op.new_contrib"], g_op.exponent)):
                 v[f"{k}_acc"] = shift_round(v[f"{k}_prod"], z_op.exponent + e - out.exponent, rs) + out.zero_point
                 v[k] = saturate(v[f"{k}_acc"], out.fmt)
                 v[f"h_{k}_aligned"] = shift_round(v[k] - out.zero_point, out.exponent - h_op.exponent, rs)

@@ -9,7 +9,7 @@ import numpy as np
 
 from golden.sequence import forward
 from vectors.case import Case, case_from_trace
-from verification.widths.analysis import Register
+from verification.widths.register import Register
 from verification.widths.show import seen_text
 
 FLAG = "full_width"
@@ -33,12 +33,10 @@ def cases(label: str, params: Any, registers: Sequence[Register], zoneout: float
         trace = forward(params, x, h, zoneout=zoneout)
         where = f"unit {r.witness.unit}" + (f" of gate {r.witness.gate}" if r.witness.gate else "")
         comment = f"{r.name} needs {r.bits} bits: {r.witness.value} at {where}; one bit less: {seen_text(r)}."
-        id = f"widths-{label}-{r.name}"
-        plain = case_from_trace(id, params, x, h, trace, group=f"widths-{label}", zoneout=zoneout, comment=comment)
-        flags = {**plain.flags, FLAG: 1}
-        yield case_from_trace(
-            id, params, x, h, trace, group=f"widths-{label}", zoneout=zoneout, comment=comment, flags=dict(sorted(flags.items()))
-        )
+        id, group = f"widths-{label}-{r.name}", f"widths-{label}"
+        computed = case_from_trace(id, params, x, h, trace, group=group, zoneout=zoneout, comment=comment).flags
+        flags = dict(sorted({**computed, FLAG: 1}.items()))
+        yield case_from_trace(id, params, x, h, trace, group=group, zoneout=zoneout, comment=comment, flags=flags)
 
 
 def _same(a: Any, b: Any) -> bool:

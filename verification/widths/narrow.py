@@ -5,16 +5,23 @@ The step is recomputed stage by stage with the judge's arithmetic; without a nar
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 
+from golden.spec.layout import FIELDS
 from verification.deviations import evaluate, pot
 from verification.deviations.environment import Block, Environment, Run
 from verification.deviations.steps import RIGHT
-from verification.widths.least import wrap
+from verification.widths.least import fits, wrap
+from verification.widths.register import Register
+from verification.widths.search import Reached, near, pool, rows
 
 Fields = dict[str, np.ndarray]
+UNITS_TRIED = 3
+ROWS_TRIED = 384
+NEAR = 3072
 
 
 def narrowed(params: Any, x: np.ndarray, h: np.ndarray, name: str | None, bits: int = 0, zoneout: float = 0.0) -> Fields:
@@ -59,3 +66,60 @@ def furthest(params: Any, x: np.ndarray, h: np.ndarray, name: str, bits: int, zo
     right, wrong = narrowed(params, x, h, None, 0, zoneout), narrowed(params, x, h, name, bits, zoneout)
     differing = [field for field, values in right.items() if field != name and not np.array_equal(values, wrong[field])]
     return differing[-1] if differing else ""
+
+
+class Pools:
+    """Rows for a unit and every field of it, made once."""
+
+    def __init__(self, params: Any, zoneout: float) -> None:
+        self.params, self.zoneout = params, zoneout
+        self._known: dict[int, tuple[np.ndarray, np.ndarray, dict[str, np.ndarray]]] = {}
+
+    def of(self, unit: int) -> tuple[np.ndarray, np.ndarray, dict[str, np.ndarray]]:
+        """x [N, C], h [N, H], field -> int64 [N]"""
+        if unit not in self._known:
+            x, h = pool(self.params, unit, self.zoneout)
+            self._known[unit] = x, h, rows(self.params, x, h, unit, self.zoneout)
+        return self._known[unit]
+
+
+def _rows_to_try(params: Any, first: list[Reached], pools: Pools) -> Iterator[tuple[int, Any, Any, dict[str, np.ndarray]]]:
+    """(unit, x, h, fields): the candidates of some units, then what lies around the inputs that need the width."""
+    for unit in dict.fromkeys([first[0].unit, *range(min(params.hidden_size, UNITS_TRIED))]):
+        yield unit, *pools.of(unit)
+    for reached in first:
+        x, h = near(params, reached, NEAR)
+        yield reached.unit, x, h, rows(params, x, h, reached.unit, pools.zoneout)
+
+
+def show_a_bit_less(params: Any, register: Register, pools: Pools) -> None:
+    """Enter an input for which one bit less changes a code of the new state, or at least what field it changes."""
+    bits, zoneout = register.bits - 1, pools.zoneout
+    first = [r for r in (register.witness, register.other) if not fits(r.value, bits)]
+    if not first:
+        return  # always 0
+    name, last = register.name, last_field(zoneout)
+    for reached in first:
+        if name == last or changed(params, reached.x[None], reached.h[None], name, bits, zoneout)[0]:
+            register.seen, register.shown = "h", reached
+            return
+    gate, tried = first[0].gate, [(r.x[None], r.h[None], r) for r in first]
+    for unit, x, h, fields in _rows_to_try(params, first, pools):
+        values = fields.get(f"{name}:{gate}" if gate else name)
+        chosen = np.arange(len(x)) if values is None else np.flatnonzero(~fits(values, bits))
+        if not len(chosen):
+            continue
+        chosen = chosen[np.linspace(0, len(chosen) - 1, min(len(chosen), ROWS_TRIED)).astype(np.int64)]
+        hit = np.flatnonzero(changed(params, x[chosen], h[chosen], name, bits, zoneout))
+        i = int(chosen[hit[0] if len(hit) else 0])
+        value = register.witness.value if values is None else int(values[i])
+        reached = Reached(value, unit if values is not None else 0, gate, x[i], h[i])
+        if len(hit):
+            register.seen, register.shown = "h", reached
+            return
+        tried += [(x[k : k + 1], h[k : k + 1], reached._replace(x=x[k], h=h[k])) for k in chosen[:: max(1, len(chosen) // 8)]]
+    order = [f.name for f in FIELDS[params.datapath]]
+    for some_x, some_h, reached in tried:
+        later = furthest(params, some_x, some_h, name, bits, zoneout)
+        if later and (not register.seen or order.index(later) > order.index(register.seen)):
+            register.seen, register.shown = later, reached

@@ -113,11 +113,11 @@ def rows(params: Any, x: np.ndarray, h: np.ndarray, unit: int, zoneout: float = 
     wx = {k: ((x - d.zp_x) @ np.asarray(params.W[:, i * H + unit], np.int64))[:, None] for i, k in enumerate(GATES)}
     rh = {k: ((h - d.zp_h) @ np.asarray(params.R[:, i * H + unit], np.int64))[:, None] for i, k in enumerate(GATES)}
     fields = evaluate(params, wx, rh, h[:, units], units, zoneout)
-    return {name: np.broadcast_to(np.reshape(v, (-1, 1)) if np.ndim(v) < 2 else v, (len(x), 1))[:, 0] for name, v in fields.items()}
+    return {name: np.broadcast_to(np.reshape(v, -1), (len(x),)) for name, v in fields.items()}
 
 
 def pool(params: Any, unit: int, zoneout: float, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
-    """Rows x [N, C] and h [N, H] for one unit: its corner candidates in pairs, some of them on their way to zero, random codes."""
+    """Rows x [N, C] and h [N, H] for one unit: its corner candidates in pairs, some on their way to zero, random codes."""
     d = data_of(params)
     g = grid(params, np.array([unit]), params.hidden_size <= FINE, zoneout)
     i, j = np.divmod(np.arange(len(g.x) * len(g.h)), len(g.h))
@@ -125,9 +125,11 @@ def pool(params: Any, unit: int, zoneout: float, seed: int = 0) -> tuple[np.ndar
     count = 256
     some = rng.choice(len(i), min(len(i), 2 * count), replace=False)
     part = rng.random((2, len(some), 1)) ** 2
-    x = [g.x[i, :, 0], _toward(g.x[i[some], :, 0], d.fmt_x, d.zp_x, part[0]), rng.integers(d.fmt_x.qmin, d.fmt_x.qmax, (count, params.input_size), endpoint=True)]
-    h = [g.h[j, :, 0], _toward(g.h[j[some], :, 0], d.fmt_h, d.zp_h, part[1]), rng.integers(d.fmt_h.qmin, d.fmt_h.qmax, (count, params.hidden_size), endpoint=True)]
-    return np.concatenate(x), np.concatenate(h)
+    out = []
+    for codes, pairs, fmt, zp, way in ((g.x, i, d.fmt_x, d.zp_x, part[0]), (g.h, j, d.fmt_h, d.zp_h, part[1])):
+        free = rng.integers(fmt.qmin, fmt.qmax, (count, codes.shape[1]), endpoint=True)
+        out.append(np.concatenate([codes[pairs, :, 0], _toward(codes[pairs[some], :, 0], fmt, zp, way), free]))
+    return out[0], out[1]
 
 
 def near(params: Any, reached: Reached, count: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
@@ -188,7 +190,8 @@ def _moves(x: np.ndarray, h: np.ndarray, d: Data, rng: np.random.Generator) -> t
     size = len(now)
     elsewhere = rng.integers(low, high, endpoint=True)
     tried = []
-    for values in (low, high, np.maximum(now - 1, low), np.minimum(now + 1, high), elsewhere, (now + low) // 2, (now + high) // 2):
+    beside = np.maximum(now - 1, low), np.minimum(now + 1, high), (now + low) // 2, (now + high) // 2
+    for values in (low, high, *beside, elsewhere):
         block = np.repeat(now[None], size, axis=0)
         block[np.arange(size), np.arange(size)] = values
         tried.append(block)

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from golden.spec.layout import GATES
-from verification.widths.analysis import Register
 from verification.widths.least import bits_of
+from verification.widths.register import Register
 from verification.widths.search import Reached
 
 HEADER = ("register", "clause", "bits", "unsigned", "proof", "least", "greatest", "any order", "channels", "one bit less")
