@@ -93,7 +93,8 @@ def recurrence(shape: GridShape, kind: Kind) -> Any:
     OFF = (32768 + 128 if kind.unsigned else 128) if LIMBS == 2 else 128 if kind.unsigned else 0
     DOUBLE = LIMBS == 2
     ZONEOUT = kind.zoneout
-    SLOTS = CR * UNITS // THREADS if CR * UNITS >= THREADS else 1
+    NONE, WX_BYTES = (int64(0), 8) if DOUBLE else (int32(0), 4)
+    product = gpu.load_once_long if DOUBLE else gpu.load_once
     load = tensor.load_fragments(6 * shape.chunks * LIMBS)
     if DOUBLE:
         multiply_two = tensor.multiply_limbs(shape.chunks, shape.groups, STRIDE, PLANE, RED_ROW, RED_GATE)
@@ -145,7 +146,7 @@ def recurrence(shape: GridShape, kind: Kind) -> Any:
                     gpu.store_byte(out + at, code)
                     gpu.store_byte(where, int32(code - OFF))
         weights = load(fragments + (int64(block) * SPLITS + split) * int64(6 * shape_chunks * LIMBS * 512), lane)
-        unit = int32(tid & (UNITS - 1))
+        unit, r = int32(tid & (UNITS - 1)), int32(tid >> 4)  # what this thread finishes in every pass
         cuda.syncthreads()
         if tid == 0:
             gpu.add_release(counter, int32(1))
@@ -174,9 +175,16 @@ def recurrence(shape: GridShape, kind: Kind) -> Any:
             turn = int32(0)
             for part in range(passes):
                 first = int32(part * CR)
-                wx_z, wx_r, wx_g = int64(0), int64(0), int64(0)
-                r = int32(tid >> 4)
-                # the input products of the first slot are under way while the state is waited for
+                local = int32(first + r)
+                row = int32(row0 + local)
+                mine = r < CR and local < here and unit0 + unit < H
+                # the input products are under way while the products with the state are made
+                wx_z, wx_r, wx_g = NONE, NONE, NONE
+                if mine:
+                    line = (int64(t) * int64(N) + int64(row)) * int64(3 * WIDTH) + int64(unit0 + unit)
+                    wx_z = product(wx + line * WX_BYTES)
+                    wx_r = product(wx + (line + WIDTH) * WX_BYTES)
+                    wx_g = product(wx + (line + 2 * WIDTH) * WX_BYTES)
                 if first + CR < here:
                     fetch(tid, int32(base + STATE + (turn ^ 1) * STATE_BYTES), now, plane_bytes, int32(first + CR), here)
                 gpu.copy_commit()
@@ -188,50 +196,39 @@ def recurrence(shape: GridShape, kind: Kind) -> Any:
                 else:
                     multiply_one(weights, int32(0), int32(place + state_lane), red_lane)
                 cuda.syncthreads()
-                for slot in range(SLOTS):
-                    r = int32(int32(tid >> 4) + slot * (THREADS // UNITS))
-                    local = int32(first + r)
-                    if r < CR and local < here and unit0 + unit < H:
-                        row = int32(row0 + local)
-                        line = (int64(t) * int64(N) + int64(row)) * int64(3 * WIDTH) + int64(unit0 + unit)
-                        at = int32(base + RED + r * RED_ROW + 4 * LIMBS * unit)
-                        if DOUBLE:
-                            wx_z = gpu.load_once_long(wx + line * 8)
-                            wx_r = gpu.load_once_long(wx + (line + WIDTH) * 8)
-                            wx_g = gpu.load_once_long(wx + (line + 2 * WIDTH) * 8)
-                            z, rr, g = int64(0), int64(0), int64(0)
-                            for k in range(SPLITS):
-                                z += gpu.load_shared_long(int32(at + k * RED_SPLIT))
-                                rr += gpu.load_shared_long(int32(at + k * RED_SPLIT + RED_GATE))
-                                g += gpu.load_shared_long(int32(at + k * RED_SPLIT + 2 * RED_GATE))
-                            old_at = int32(place + r * STRIDE + unit0 + unit)
-                            old = int32(gpu.load_shared_byte(old_at) * 256 + gpu.load_shared_byte(int32(old_at + PLANE)) + OFF)
-                            new = finish(wide0, narrow0, wx_z, wx_r, wx_g, z, rr, g, old, int32(base + TABLES), far, numbers)
-                        else:
-                            wz = gpu.load_once(wx + line * 4)
-                            wr = gpu.load_once(wx + (line + WIDTH) * 4)
-                            wg = gpu.load_once(wx + (line + 2 * WIDTH) * 4)
-                            z0, r0, g0 = int32(0), int32(0), int32(0)
-                            for k in range(SPLITS):
-                                z0 = int32(z0 + gpu.load_shared(int32(at + k * RED_SPLIT)))
-                                r0 = int32(r0 + gpu.load_shared(int32(at + k * RED_SPLIT + RED_GATE)))
-                                g0 = int32(g0 + gpu.load_shared(int32(at + k * RED_SPLIT + 2 * RED_GATE)))
-                            old = int32(gpu.load_shared_byte(int32(place + r * STRIDE + unit0 + unit)) + OFF)
-                            new = finish(wide0, narrow0, wz, wr, wg, z0, r0, g0, old, int32(base + TABLES), far, numbers)
-                        if ZONEOUT != 0:
-                            at_mask = mask + (int64(t) * N + row) * int64(H) + unit0 + unit
-                            new = zoned(zoneout_k, at_mask, old, new, zero, qmin, qmax)
-                        at_out = (int64(t + 1) * int64(N) + int64(row)) * int64(H) + int64(unit0 + unit)
-                        where = then + int64(local) * int64(LENGTH) + int64(unit0 + unit)
-                        code = int32(new - OFF)
-                        if DOUBLE:
-                            low = int32(int32(code << 24) >> 24)
-                            gpu.store_byte(where, int32(int32(code - low) >> 8))
-                            gpu.store_byte(where + plane_bytes, low)
-                            gpu.store_short(out + 2 * at_out, new)
-                        else:
-                            gpu.store_byte(where, code)
-                            gpu.store_byte(out + at_out, new)
+                if mine:
+                    at = int32(base + RED + r * RED_ROW + 4 * LIMBS * unit)
+                    if DOUBLE:
+                        z, rr, g = int64(0), int64(0), int64(0)
+                        for k in range(SPLITS):
+                            z += gpu.load_shared_long(int32(at + k * RED_SPLIT))
+                            rr += gpu.load_shared_long(int32(at + k * RED_SPLIT + RED_GATE))
+                            g += gpu.load_shared_long(int32(at + k * RED_SPLIT + 2 * RED_GATE))
+                        old_at = int32(place + r * STRIDE + unit0 + unit)
+                        old = int32(gpu.load_shared_byte(old_at) * 256 + gpu.load_shared_byte(int32(old_at + PLANE)) + OFF)
+                        new = finish(wide0, narrow0, wx_z, wx_r, wx_g, z, rr, g, old, int32(base + TABLES), far, numbers)
+                    else:
+                        z0, r0, g0 = int32(0), int32(0), int32(0)
+                        for k in range(SPLITS):
+                            z0 = int32(z0 + gpu.load_shared(int32(at + k * RED_SPLIT)))
+                            r0 = int32(r0 + gpu.load_shared(int32(at + k * RED_SPLIT + RED_GATE)))
+                            g0 = int32(g0 + gpu.load_shared(int32(at + k * RED_SPLIT + 2 * RED_GATE)))
+                        old = int32(gpu.load_shared_byte(int32(place + r * STRIDE + unit0 + unit)) + OFF)
+                        new = finish(wide0, narrow0, wx_z, wx_r, wx_g, z0, r0, g0, old, int32(base + TABLES), far, numbers)
+                    if ZONEOUT != 0:
+                        at_mask = mask + (int64(t) * N + row) * int64(H) + unit0 + unit
+                        new = zoned(zoneout_k, at_mask, old, new, zero, qmin, qmax)
+                    at_out = (int64(t + 1) * int64(N) + int64(row)) * int64(H) + int64(unit0 + unit)
+                    where = then + int64(local) * int64(LENGTH) + int64(unit0 + unit)
+                    code = int32(new - OFF)
+                    if DOUBLE:
+                        low = int32(int32(code << 24) >> 24)
+                        gpu.store_byte(where, int32(int32(code - low) >> 8))
+                        gpu.store_byte(where + plane_bytes, low)
+                        gpu.store_short(out + 2 * at_out, new)
+                    else:
+                        gpu.store_byte(where, code)
+                        gpu.store_byte(out + at_out, new)
                 cuda.syncthreads()
                 turn = int32(turn ^ 1)
             wait_all()
