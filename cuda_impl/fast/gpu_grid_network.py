@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import threading
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
 
@@ -26,6 +26,7 @@ from golden.spec.trace import check_options
 INT, ADDRESS = ctypes.c_int32, ctypes.c_int64
 LARGEST = 2048
 BLOCKS = 128  # that a device certainly runs at the same time
+H0, OUT, MASK, ZONEOUT_K = 6, 8, 14, 15  # among the arguments of the recurrence
 
 
 @lru_cache(maxsize=128)
@@ -50,6 +51,16 @@ def product_kernel(device: int) -> driver.Loaded:
         0,
         gpu_limbs.THREADS,
     )
+
+
+@dataclass(eq=False)
+class Plan:
+    """What a run of one size needs and the next one of that size uses again: its launch, and the arrays that it works on."""
+
+    recurrence: driver.Launch
+    wx: Any
+    state: Any
+    counters: Any
 
 
 class GridNetwork:
@@ -88,7 +99,8 @@ class GridNetwork:
         self.narrow = put(gpu_pack.padded_units(c.narrow, width).astype(np.int32))
         self.tables, self.far = put(c.tables), put(c.far)
         self._torch: Any = None
-        self._space: dict[Any, Any] = {}
+        self._first: dict[int, Any] = {}
+        self._plans: dict[Any, Plan] = {}
         self._lock = threading.RLock()
 
     def forward(
@@ -112,40 +124,21 @@ class GridNetwork:
             raise ParameterError("x", f"an array of shape {list(given.shape)}", "at least one row")
         stream = stream_of(torch, x)
         dtype = self._data_type(p.fmt_h)
-        first = h0 if h0 is not None else np.full((batch, hidden), self._missing(), dtype)
-        first = codes_on_device("h0", first, (batch, hidden), p.fmt_h, dtype)
-        options = check_options(launch.host_array("mask", mask), zoneout, training, (steps, batch, hidden))
-        mode = 2 if options.mask is not None else 1 if options.blend else 0
-        placed_mask = put(options.mask.astype(np.int8)) if options.mask is not None else self.none
-        factor = int(zoneout_factor(options.zoneout)) if options.blend else 0
-        groups = max(1, min(BLOCKS // self.blocks, -(-batch // 8)))
-        rows = -(-batch // groups)
-        groups = -(-batch // rows)
-        tiles = 2 if rows > 8 and (self.limbs == 1 or self.shape.chunks <= 2) else 1
-        shape, kind = replace(self.shape, groups=tiles), replace(self.kind, zoneout=mode)
-        c, fmt = self.constants, p.fmt_h
-        kernel = grid_kernel(shape, kind, len(c.numbers), self.device)
-        if kernel.resident_blocks() < groups * self.blocks:
-            room = kernel.resident_blocks()
-            raise driver.DeviceError(f"the device runs {room} blocks at the same time, expected {groups * self.blocks}")
+        if h0 is None:
+            first = self._first_state(batch, dtype)
+        else:
+            first = codes_on_device("h0", h0, (batch, hidden), p.fmt_h, dtype)
+        mode, factor, placed_mask = self._options(mask, zoneout, training, (steps, batch, hidden))
         whole = out if out is not None and dtype == self.dtype_h else empty(torch, (steps + 1, batch, hidden), dtype)
-        wx_type = np.int32 if self.limbs == 1 else np.int64
         with self._lock:
-            wx = self._kept(torch, ("wx", stream), (steps * batch, 3 * shape.width), wx_type)
-            state = self._kept(torch, ("state", stream), (2, self.limbs, batch, shape.length), np.int8)
-            counters = self._kept(torch, ("counters", stream), (32 * groups,), np.int32)
-            driver.set_words(address(counters), 0, stream, 32 * groups)
-            driver.set_words(address(state), 0, stream, 2 * self.limbs * batch * shape.length // 4)
+            plan = self._plan(torch, steps, batch, reverse, mode, stream)
+            cells = plan.recurrence.arguments.cells
+            cells[H0].value, cells[OUT].value = address(first), address(whole)
+            cells[MASK].value, cells[ZONEOUT_K].value = address(placed_mask), factor
+            driver.set_words(address(plan.counters), 0, stream, plan.counters.shape[0])
             if steps > 0:
-                self._multiply(torch, x, wx, stream)
-            values = [
-                steps, batch, hidden, int(reverse), rows, address(wx), address(first), address(state), address(whole),
-                address(self.R), address(self.wide), address(self.narrow), address(self.tables), address(self.far),
-                address(placed_mask), factor, self.zero_point, fmt.qmin, fmt.qmax, self.failure.address,
-                address(counters), *c.numbers,
-            ]  # fmt: skip
-            types = [INT] * 5 + [ADDRESS] * 10 + [INT] * 4 + [ADDRESS] * 2 + [self.number] * len(c.numbers)
-            kernel.launch(groups * self.blocks, stream, driver.Arguments(values, types)).start()
+                self._multiply(torch, x, plan.wx, stream)
+            plan.recurrence.start()
             self.failure.bring(stream)
         if dtype == self.dtype_h:
             return whole
@@ -170,17 +163,55 @@ class GridNetwork:
         narrow = narrowest_dtype(fmt)
         return narrow if self.limbs == 1 or narrow.itemsize == 2 else np.dtype(np.int16)
 
-    def _missing(self) -> int:
-        fmt = self.params.fmt_h
-        return min(max(self.zero_point, fmt.qmin), fmt.qmax)
+    def _first_state(self, batch: int, dtype: np.dtype) -> Any:
+        """The missing initial state.  [SPEC GM-4, GP-9]"""
+        if batch not in self._first:
+            fmt = self.params.fmt_h
+            code = min(max(self.zero_point, fmt.qmin), fmt.qmax)
+            self._first[batch] = put(np.full((batch, self.params.hidden_size), code, dtype))
+        return self._first[batch]
 
-    def _kept(self, torch: Any, key: Any, shape: tuple[int, ...], dtype: Any) -> Any:
-        """An array that is kept for the next run of the same size on the same stream."""
-        full = (*key, torch is None)
-        found = self._space.get(full)
-        if found is None or tuple(found.shape) != shape:
-            found = self._space[full] = empty(torch, shape, dtype)
-        return found
+    def _options(self, mask: Any, zoneout: float, training: bool, shape: tuple[int, int, int]) -> tuple[int, int, Any]:
+        """(how zoneout is done, blend factor, mask on the device).  [SPEC Z]"""
+        if mask is None and not training and zoneout == 0.0:
+            return 0, 0, self.none
+        options = check_options(launch.host_array("mask", mask), zoneout, training, shape)
+        if options.mask is not None:
+            return 2, 0, put(options.mask.astype(np.int8))
+        return (1, int(zoneout_factor(options.zoneout)), self.none) if options.blend else (0, 0, self.none)
+
+    def _plan(self, torch: Any, steps: int, batch: int, reverse: bool, mode: int, stream: int) -> Plan:
+        key = (steps, batch, reverse, mode, stream, torch is None)
+        plan = self._plans.get(key)
+        if plan is None:
+            if len(self._plans) >= 8:  # each holds an input product
+                self._plans.clear()
+            plan = self._plans[key] = self._planned(torch, steps, batch, reverse, mode, stream)
+        return plan
+
+    def _planned(self, torch: Any, steps: int, batch: int, reverse: bool, mode: int, stream: int) -> Plan:
+        groups = max(1, min(BLOCKS // self.blocks, -(-batch // 8)))
+        rows = -(-batch // groups)
+        groups = -(-batch // rows)
+        tiles = 2 if rows > 8 and (self.limbs == 1 or self.shape.chunks <= 2) else 1
+        shape, kind = replace(self.shape, groups=tiles), replace(self.kind, zoneout=mode)
+        c, fmt = self.constants, self.params.fmt_h
+        kernel = grid_kernel(shape, kind, len(c.numbers), self.device)
+        room = kernel.resident_blocks()
+        if room < groups * self.blocks:
+            raise driver.DeviceError(f"the device runs {room} blocks at the same time, expected {groups * self.blocks}")
+        wx = empty(torch, (steps * batch, 3 * shape.width), np.int32 if self.limbs == 1 else np.int64)
+        state = empty(torch, (2, self.limbs, batch, shape.length), np.int8)
+        counters = empty(torch, (32 * groups,), np.int32)
+        driver.set_words(address(state), 0, stream, 2 * self.limbs * batch * shape.length // 4)  # the padding stays 0
+        values = [
+            steps, batch, self.params.hidden_size, int(reverse), rows, address(wx), 0, address(state), 0,
+            address(self.R), address(self.wide), address(self.narrow), address(self.tables), address(self.far),
+            0, 0, self.zero_point, fmt.qmin, fmt.qmax, self.failure.address, address(counters), *c.numbers,
+        ]  # fmt: skip
+        types = [INT] * 5 + [ADDRESS] * 10 + [INT] * 4 + [ADDRESS] * 2 + [self.number] * len(c.numbers)
+        launched = kernel.launch(groups * self.blocks, stream, driver.Arguments(values, types))
+        return Plan(launched, wx, state, counters)
 
     def _multiply(self, torch: Any, x: Any, wx: Any, stream: int) -> None:
         """The input product of all steps.  [SPEC L-1]"""
