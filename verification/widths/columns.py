@@ -112,8 +112,8 @@ def _pot(params: PotParams, wx_acc: Columns, rh_acc: Columns, h: np.ndarray, uni
     fields |= pot_reset_path(rh["g"], br, e_br, fields["r"], *ops, rs)
     pre = op["matmul.Wx"], op["op.rRh"], op["gate.g_pre"]
     fields |= pot_candidate(wx["g"], fields["P"], bx, e_bx, *pre, params.act_g, rs)
-    names = ("gate.z_out", "gate.g_out", "input.h", "op.old_contrib", "op.new_contrib")
-    return fields | pot_hidden(fields["z"], fields["g"], h, fields["one"], *(op[n] for n in names), rs)
+    gates, out = (op["gate.z_out"], op["gate.g_out"]), (op["op.old_contrib"], op["op.new_contrib"])
+    return fields | pot_hidden(fields["z"], fields["g"], h, fields["one"], *gates, op["input.h"], *out, rs)
 
 
 def pot_biases(params: PotParams) -> tuple[Any, Any, Any, Any]:

@@ -28,8 +28,10 @@ def wrap(v: Any, bits: int) -> np.ndarray:
     v = np.asarray(v, np.int64)
     if bits == 0:
         return np.zeros_like(v)
-    half = np.int64(1) << np.int64(bits - 1)
-    return ((v + half) & ((np.int64(1) << np.int64(bits)) - 1)) - half
+    if bits >= 64:
+        return v
+    half, mask = np.int64(2 ** (bits - 1)), np.int64(2**bits - 1)
+    return ((v + half) & mask) - half
 
 
 def fits(v: Any, bits: int) -> np.ndarray:

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from golden.spec.layout import FIELDS
+from golden.spec.layout import FIELDS, GATES
 from verification.deviations import evaluate, pot
 from verification.deviations.environment import Block, Environment, Run
 from verification.deviations.steps import RIGHT
@@ -19,9 +19,10 @@ from verification.widths.register import Register
 from verification.widths.search import Reached, near, pool, rows
 
 Fields = dict[str, np.ndarray]
-UNITS_TRIED = 3
+PLACES_TRIED = 12
 ROWS_TRIED = 384
 NEAR = 3072
+Rows = tuple[np.ndarray, np.ndarray, Fields]
 
 
 def narrowed(params: Any, x: np.ndarray, h: np.ndarray, name: str | None, bits: int = 0, zoneout: float = 0.0) -> Fields:
@@ -73,9 +74,9 @@ class Pools:
 
     def __init__(self, params: Any, zoneout: float) -> None:
         self.params, self.zoneout = params, zoneout
-        self._known: dict[int, tuple[np.ndarray, np.ndarray, dict[str, np.ndarray]]] = {}
+        self._known: dict[int, Rows] = {}
 
-    def of(self, unit: int) -> tuple[np.ndarray, np.ndarray, dict[str, np.ndarray]]:
+    def of(self, unit: int) -> Rows:
         """x [N, C], h [N, H], field -> int64 [N]"""
         if unit not in self._known:
             x, h = pool(self.params, unit, self.zoneout)
@@ -83,13 +84,23 @@ class Pools:
         return self._known[unit]
 
 
-def _rows_to_try(params: Any, first: list[Reached], pools: Pools) -> Iterator[tuple[int, Any, Any, dict[str, np.ndarray]]]:
-    """(unit, x, h, fields): the candidates of some units, then what lies around the inputs that need the width."""
-    for unit in dict.fromkeys([first[0].unit, *range(min(params.hidden_size, UNITS_TRIED))]):
-        yield unit, *pools.of(unit)
+def _places(params: Any, register: Register, first: list[Reached]) -> list[tuple[int, str]]:
+    """(unit, gate) of the channels that need the width, the one of the witness first."""
+    found = [(r.unit, r.gate) for r in first]
+    if register.name not in ("x", "h"):
+        needed = (~fits(register.channel_ends, register.bits - 1)).any(axis=0)
+        places = [divmod(int(c), params.hidden_size) for c in np.flatnonzero(needed)]
+        found += [(unit, GATES[k] if first[0].gate else "") for k, unit in places]
+    return list(dict.fromkeys(found))[:PLACES_TRIED]
+
+
+def _rows_to_try(params: Any, register: Register, first: list[Reached], pools: Pools) -> Iterator[tuple[int, str, Rows]]:
+    """(unit, gate, rows): candidates of the places that need the width, then what lies around the inputs that need it."""
+    for unit, gate in _places(params, register, first):
+        yield unit, gate, pools.of(unit)
     for reached in first:
         x, h = near(params, reached, NEAR)
-        yield reached.unit, x, h, rows(params, x, h, reached.unit, pools.zoneout)
+        yield reached.unit, reached.gate, (x, h, rows(params, x, h, reached.unit, pools.zoneout))
 
 
 def show_a_bit_less(params: Any, register: Register, pools: Pools) -> None:
@@ -103,21 +114,24 @@ def show_a_bit_less(params: Any, register: Register, pools: Pools) -> None:
         if name == last or changed(params, reached.x[None], reached.h[None], name, bits, zoneout)[0]:
             register.seen, register.shown = "h", reached
             return
-    gate, tried = first[0].gate, [(r.x[None], r.h[None], r) for r in first]
-    for unit, x, h, fields in _rows_to_try(params, first, pools):
-        values = fields.get(f"{name}:{gate}" if gate else name)
-        chosen = np.arange(len(x)) if values is None else np.flatnonzero(~fits(values, bits))
+    tried = [(r.x[None], r.h[None], r) for r in first]
+    for unit, gate, (x, h, fields) in _rows_to_try(params, register, first, pools):
+        values = {"x": x, "h": h}.get(name)
+        if values is None:
+            values = fields[f"{name}:{gate}" if gate else name][:, None]
+        out = ~fits(values, bits)
+        chosen = np.flatnonzero(out.any(axis=1))
         if not len(chosen):
             continue
         chosen = chosen[np.linspace(0, len(chosen) - 1, min(len(chosen), ROWS_TRIED)).astype(np.int64)]
         hit = np.flatnonzero(changed(params, x[chosen], h[chosen], name, bits, zoneout))
         i = int(chosen[hit[0] if len(hit) else 0])
-        value = register.witness.value if values is None else int(values[i])
-        reached = Reached(value, unit if values is not None else 0, gate, x[i], h[i])
+        at = int(out[i].argmax())
+        reached = Reached(int(values[i, at]), at if name in ("x", "h") else unit, gate, x[i], h[i])
         if len(hit):
             register.seen, register.shown = "h", reached
             return
-        tried += [(x[k : k + 1], h[k : k + 1], reached._replace(x=x[k], h=h[k])) for k in chosen[:: max(1, len(chosen) // 8)]]
+        tried.append((x[i : i + 1], h[i : i + 1], reached))
     order = [f.name for f in FIELDS[params.datapath]]
     for some_x, some_h, reached in tried:
         later = furthest(params, some_x, some_h, name, bits, zoneout)

@@ -44,7 +44,8 @@ def _along(params: Any, unit: int, gate: str, own: bool, zoneout: float, most: i
             state = _cells(fmt.qmin, fmt.qmax, most)
             products.append({k: _with_own(w[k], unit, fmt, zp, state) for k in GATES})
             continue
-        cells = _cells(*(int(t.sum()) for t in terms(w[gate], fmt, zp)), most)
+        low, high = (int(t.sum()) for t in terms(w[gate], fmt, zp))
+        cells = _cells(low, high, most)
         products.append({k: cells if k == gate else follow(w[gate], w[k], fmt, zp, cells) for k in GATES})
     x, h = products
     i, j = (a.ravel() for a in np.meshgrid(np.arange(x["z"].shape[1]), np.arange(h["z"].shape[1]), indexing="ij"))

@@ -32,7 +32,7 @@ def seen_text(register: Register) -> str:
 
 def rows(registers: Sequence[Register]) -> list[tuple[str, ...]]:
     """A row of text for each register, for HEADER."""
-    out = []
+    out: list[tuple[str, ...]] = []
     for r in registers:
         bits = str(r.bound_bits) if r.verdict != "open" else f"{r.bits}..{r.bound_bits}"
         order = "" if r.order is None else str(bits_of(*r.order))
