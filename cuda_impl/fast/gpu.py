@@ -2,7 +2,8 @@
 
 prepare_gpu(params).forward(x) takes and gives arrays on the device: torch tensors where x is one, else Numba device arrays.
 Weights, constants and tables stay on the device; a repeated run allocates nothing on the host, copies nothing and compiles
-nothing, runs on the caller's stream and may be captured in a CUDA graph.
+nothing, runs on the caller's stream and may be captured in a CUDA graph; only a set with moving ranges waits for its result,
+and allocates small arrays.
 """
 
 from __future__ import annotations
@@ -17,11 +18,12 @@ from golden.spec.params import MShiftDynamicParams, MShiftParams, Params, PotPar
 def prepare_gpu(params: Params) -> Any:
     """A parameter set on the current device, ready to run by the fastest kernel that takes it."""
     from cuda_impl.fast import gpu_grid_network
+    from cuda_impl.fast.gpu_moving_network import MovingNetwork, takes_moving
     from cuda_impl.fast.gpu_network import ClusterNetwork
     from cuda_impl.fast.gpu_twin import TwinNetwork
 
     if isinstance(params, MShiftDynamicParams):
-        return TwinNetwork(params)
+        return MovingNetwork(params) if takes_moving(params) else TwinNetwork(params)
     if not takes(params) or params.hidden_size > gpu_grid_network.LARGEST:
         return TwinNetwork(params)
     if not fits_bytes(params):

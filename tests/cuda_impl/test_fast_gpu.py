@@ -11,7 +11,9 @@ from hypothesis import HealthCheck, given, settings
 
 from cuda_impl.fast.network import DynamicRun, narrowest_dtype, prepare
 from golden.sequence import forward
-from golden.spec.errors import ParameterError
+from golden.spec.errors import ParameterError, RangeError
+from golden.spec.params import MShiftDynamicParams
+from golden.tables import gate_table
 from quant_gru.build import mshift_params, pot_params
 from quant_gru.calibrate import calibrate
 from quant_gru.float_gru import from_pytorch
@@ -158,3 +160,103 @@ def test_extreme_numbers_take_the_wide_arithmetic():
     p = replace(mshift_set(), zp_h=2**20, zp_x=-(2**20))
     x = codes(p.fmt_x, (5, 3, p.input_size))
     assert np.array_equal(on_host(prepare(p, "gpu").forward(x)), forward(p, x).h)
+
+
+def moving_set(inputs: int, hidden: int, gate_bits: int = 8, **choices) -> MShiftDynamicParams:
+    rng, bound = np.random.default_rng(inputs + hidden), 2 / np.sqrt(hidden)
+    shapes = {"W": (inputs, 3 * hidden), "R": (hidden, 3 * hidden), "bx": (3 * hidden,), "br": (3 * hidden,)}
+    weights = {name: rng.uniform(-bound, bound, shape).astype(np.float32) for name, shape in shapes.items()}
+    scale = float(np.float32(6 / 127 if gate_bits == 8 else 6 / 32767))
+    tables = {f"table_{k}": gate_table(f, scale, 0, gate_bits) for k, f in (("z", "sigmoid"), ("r", "sigmoid"), ("g", "tanh"))}
+    return MShiftDynamicParams(**weights, s_z=scale, s_r_gate=scale, s_g=scale, gate_bits=gate_bits, **tables, **choices)
+
+
+def reals(shape, seed=0):
+    return np.random.default_rng(seed).normal(0.1, 1.0, shape).astype(np.float32)
+
+
+def same_moving_run(found, wanted, first=None):
+    """Codes, what each of them carries, and where the run stands, equal golden's trace bit for bit."""
+    assert np.array_equal(on_host(found.h), wanted.h)
+    s_h, zp_h, end = wanted.fields["s_h"], wanted.fields["zp_h"], found.state
+    assert found.scales[1:].tobytes() == s_h.tobytes() and np.array_equal(found.zero_points[1:], zp_h)
+    start = -1 if wanted.reverse else 0
+    assert found.scales[0] == (s_h[start] if first is None else np.float32(first.s_h))
+    assert found.zero_points[0] == (zp_h[start] if first is None else first.zp_h)
+    assert np.array_equal(end.h, wanted.state.h)
+    for name in ("s_h", "zp_h", "h_min", "h_max", "steps", "x_min", "x_max", "s_b"):
+        assert getattr(end, name) == getattr(wanted.state, name), name
+
+
+MOVING = [(5, 7, 1, 20), (5, 7, 9, 6), (33, 100, 9, 6), (16, 100, 40, 1), (64, 256, 40, 20), (48, 1100, 9, 6), (20, 1100, 1, 1)]
+CHOICES = [
+    {},
+    {"gate_bits": 16, "x_symmetric": True},
+    {"h_symmetric": True, "reciprocal": True},
+    {"gate_bits": 16, "x_symmetric": True, "h_symmetric": True, "shift": 15, "shift_bias": 15},
+]
+
+
+@pytest.mark.parametrize(("inputs", "hidden", "batch", "steps"), MOVING)
+@pytest.mark.parametrize("choices", CHOICES, ids=["asymmetric", "wide gates", "symmetric h", "symmetric"])
+def test_moving_ranges(inputs, hidden, batch, steps, choices):
+    from cuda_impl.fast.gpu_moving_network import MovingNetwork
+
+    torch = pytest.importorskip("torch")
+    p = moving_set(inputs, hidden, **choices)
+    made, x = prepare(p, "gpu"), reals((steps, batch, inputs))
+    assert isinstance(made, MovingNetwork)
+    mask = np.random.default_rng(2).integers(0, 2, (steps, batch, hidden))
+    there, h0 = torch.from_numpy(x).cuda(), 3 * reals((batch, hidden), 1)
+    for options in ({}, {"reverse": True}, {"zoneout": 0.3}, {"mask": mask, "training": True}):
+        found = made.forward(there, h0, **options)
+        assert found.h.dtype == torch.int8 and found.h.is_cuda
+        same_moving_run(found, forward(p, x, h0, **options))
+    for options in ({}, {"reverse": True, "zoneout": 1.0}):
+        wanted = forward(p, x, **options)
+        same_moving_run(made.forward(x, **options), wanted)
+        assert np.array_equal(on_host(made.forward(there, **options).h), wanted.h)
+
+
+@pytest.mark.parametrize("reverse", [False, True])
+@pytest.mark.parametrize("split", [0, 1, 4])
+def test_moving_ranges_go_on_from_a_state(split, reverse):
+    torch = pytest.importorskip("torch")
+    p = moving_set(33, 100)
+    made, x = prepare(p, "gpu"), reals((6, 9, 33))
+    there = torch.from_numpy(x).cuda()
+    early, late = (slice(6 - split, 6), slice(0, 6 - split)) if reverse else (slice(0, split), slice(split, 6))
+    first = made.forward(there[early], reverse=reverse)
+    second = made.forward(there[late], first.state, reverse=reverse)
+    wanted = forward(p, x, reverse=reverse)
+    assert np.array_equal(on_host(second.h), wanted.h[: 7 - split] if reverse else wanted.h[split:])
+    assert second.scales[1:].tobytes() == wanted.fields["s_h"][late].tobytes()
+    assert second.state.steps == 6 and np.array_equal(second.state.h, wanted.state.h)
+    same_moving_run(second, forward(p, x[late], first.state, reverse=reverse), first.state)
+
+
+def test_moving_ranges_are_refused_in_the_twins_words():
+    p = moving_set(5, 7)
+    made, x = prepare(p, "gpu"), reals((6, 3, 5))
+    for step, value in ((0, np.nan), (3, np.inf), (5, 3e38)):
+        bad = x.copy()
+        bad[step, 1, 2] = value
+        bad[step, 1, 3] = -value
+        with pytest.raises(RangeError) as wanted:
+            forward(p, bad)
+        with pytest.raises(RangeError) as found:
+            made.forward(bad)
+        assert str(found.value) == str(wanted.value)
+    assert np.array_equal(on_host(made.forward(x).h), forward(p, x).h)
+
+
+def test_moving_ranges_give_the_same_bytes_every_time():
+    torch = pytest.importorskip("torch")
+    p = moving_set(128, 256)
+    made, x = prepare(p, "gpu"), torch.from_numpy(reals((64, 32, 128))).cuda()
+    first = made.forward(x)
+    with torch.cuda.stream(torch.cuda.Stream()):
+        for _ in range(20):
+            again = made.forward(x)
+            assert torch.equal(again.h, first.h) and again.scales.tobytes() == first.scales.tobytes()
+    same_moving_run(first, forward(p, x.cpu().numpy()))

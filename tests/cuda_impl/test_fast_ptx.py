@@ -83,3 +83,18 @@ def test_the_input_products_stay_in_registers(compiled, tmp_path):
         text = compiled(function, signature)
         assert FLOATING.findall(text) == []
         assert assembled(text, tmp_path, 256)[1] == 0
+
+
+@pytest.mark.parametrize(("blocks", "chunks", "groups", "zoneout"), [(16, 1, 2, 0), (69, 3, 1, 1), (128, 4, 2, 2)])
+def test_the_kernel_of_moving_ranges_rounds_every_operation(blocks, chunks, groups, zoneout, compiled, tmp_path):
+    from cuda_impl.fast.gpu_grid import THREADS, GridShape
+    from cuda_impl.fast.gpu_moving import recurrence, signature
+    from tests.cuda_impl.test_ptx import BINARY32, FORBIDDEN
+
+    text = compiled(recurrence(GridShape(blocks, chunks, groups, 1), zoneout), signature())
+    assert text.count("mma.sync.aligned.m16n8k32") == 6 * chunks * groups
+    assert FORBIDDEN.findall(text) == []
+    rounded = BINARY32.findall(text)
+    assert rounded and [op for op in rounded if ".rn." not in op] == []
+    _registers, spilled = assembled(text, tmp_path, THREADS)
+    assert spilled <= 64
