@@ -15,13 +15,10 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import platform
 import sys
 import time
 import traceback
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
@@ -29,36 +26,10 @@ sys.path.insert(0, str(ROOT))
 from golden.spec.errors import QgruError  # noqa: E402
 from verification.sweeps.plans import whole_plan  # noqa: E402
 from verification.sweeps.runner import GPU_PIECE, Journal, Outcome, Piece, pieces, run_gpu, run_host, same_on_gpu  # noqa: E402
-from verification.sweeps.summary import summary  # noqa: E402
+from verification.sweeps.summary import machine, summary  # noqa: E402
 from verification.sweeps.sweep import STEPS, Sweep  # noqa: E402
 
-PACKAGES = ("numpy", "numba", "numba-cuda", "cupy-cuda13x", "cupy-cuda12x")
 PLANTED = 1234
-
-
-def machine() -> dict[str, Any]:
-    """What ran: the device, its driver, the versions."""
-    found: dict[str, Any] = {"python": platform.python_version(), "device": platform.machine()}
-    for package in PACKAGES:
-        try:
-            found[package] = version(package)
-        except PackageNotFoundError:
-            continue
-    return found
-
-
-def gpu_machine() -> dict[str, Any]:
-    """The same with the GPU."""
-    import cupy
-
-    properties = cupy.cuda.runtime.getDeviceProperties(0)
-    runtime, driver = cupy.cuda.runtime.runtimeGetVersion(), Path("/proc/driver/nvidia/version")
-    return machine() | {
-        "device": properties["name"].decode(),
-        "compute_capability": [properties["major"], properties["minor"]],
-        "cuda_runtime": runtime,
-        "driver": driver.read_text().splitlines()[0] if driver.is_file() else None,
-    }
 
 
 class Run:
@@ -141,7 +112,7 @@ def main() -> int:
     run.journal.close()
     done = [run.journal.done[p.key] | {"sweep": p.sweep} for p in plan if p.key in run.journal.done]
     result = {
-        "machine": machine() if arguments.dry_run else gpu_machine(),
+        "machine": machine(not arguments.dry_run),
         "complete": complete,
         "limit": arguments.limit,
         "failed": run.failed,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import time
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any
 
 import click
 
+from qgru.files import atomic_file
 from qgru.progress import progress
 from qgru.run import EXACT, MISMATCH, complain, print_json, refusal
 from qgru.show import grouped
@@ -17,7 +19,7 @@ REPORTS = 5
 
 
 @click.command()
-@click.argument("step", metavar="STEP")
+@click.argument("steps", nargs=-1, required=True, metavar="STEP...")
 @click.option("--params", help='The constants of one sweep, such as "M=5 s=3 zp=0 fmt=int8".  [default: those of the plan]')
 @click.option("--device", type=click.Choice(["host", "gpu"]), default="host", show_default=True)
 @click.option("--range", "span", metavar="A:B", help="Only the inputs with index A to B - 1 of each sweep.")
@@ -27,19 +29,21 @@ REPORTS = 5
     type=click.Path(dir_okay=False, path_type=Path),
     help="Keep a journal in this file, and go on from what it holds.",
 )
+@click.option("--record", type=click.Path(dir_okay=False, path_type=Path), help="Also write what was compared to this file.")
 @click.option("--list", "listed", is_flag=True, help="Only list the sweeps.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout instead of text.")
 def command(
-    step: str,
+    steps: tuple[str, ...],
     params: str | None,
     device: str,
     span: str | None,
     jobs: int | None,
     resume: Path | None,
+    record: Path | None,
     listed: bool,
     as_json: bool,
 ) -> int:
-    """Compare STEP, or all of them, on every input: golden's arrays against the twin's scalars.
+    """Compare each STEP, or `all`, on every input: golden's arrays against the twin's scalars.
 
     Which inputs and constants there are, --list shows.  A sweep is run in pieces; with --resume FILE each one that is done
     is a line there, and a run that was ended goes on.
@@ -48,16 +52,18 @@ def command(
     from verification.sweeps.report import checked
     from verification.sweeps.sweep import parsed
 
+    if params is not None and len(steps) != 1:
+        raise refusal(f"--params is given with {len(steps)} steps, expected one step")
     if params is not None:
-        sweeps: Any = (checked(parsed(step, params)),)
+        sweeps: Any = (checked(parsed(steps[0], params)),)
     else:
-        sweeps = whole_plan() if step == "all" else plan(step)
+        sweeps = whole_plan() if "all" in steps else tuple(s for step in dict.fromkeys(steps) for s in plan(step))
     first, last = _span(span)
     if listed:
         return _list(sweeps, as_json)
     if device == "gpu":
         _need_gpu()
-    return _run(sweeps, first, last, device, jobs, resume, as_json)
+    return _run(sweeps, first, last, device, jobs, resume, record, as_json)
 
 
 def _span(text: str | None) -> tuple[int, int | None]:
@@ -89,11 +95,20 @@ def _list(sweeps: Any, as_json: bool) -> int:
     return EXACT
 
 
-def _run(sweeps: Any, first: int, last: int | None, device: str, jobs: int | None, resume: Path | None, as_json: bool) -> int:
+def _run(
+    sweeps: Any,
+    first: int,
+    last: int | None,
+    device: str,
+    jobs: int | None,
+    resume: Path | None,
+    record: Path | None,
+    as_json: bool,
+) -> int:
     from cuda_impl.launch import workers
     from verification.sweeps.report import mismatch_lines
     from verification.sweeps.runner import GPU_PIECE, HOST_PIECE, Journal, pieces, run_all, run_gpu, run_host, same_on_gpu
-    from verification.sweeps.summary import summary
+    from verification.sweeps.summary import machine, summary
 
     on_gpu = device == "gpu"
     whole = pieces(sweeps, GPU_PIECE if on_gpu else HOST_PIECE, first, last)
@@ -134,6 +149,11 @@ def _run(sweeps: Any, first: int, last: int | None, device: str, jobs: int | Non
     if len(done) != len(whole):
         raise RuntimeError(f"{len(whole) - len(done)} pieces are left")
     found = summary(done)
+    if record is not None:
+        complete = first == 0 and (last is None or last >= max(s.size for s in sweeps))
+        with atomic_file(record) as file:
+            json.dump({"machine": machine(on_gpu), "complete": complete, **found}, file, indent=1, sort_keys=True)
+            file.write("\n")
     if as_json:
         more = {"command": "sweep", "device": device, "jobs": count, "seconds": round(seconds, 3), "cores": os.cpu_count()}
         print_json(more | {"rate": round(codes / seconds) if codes else None} | found)

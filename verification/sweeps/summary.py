@@ -2,10 +2,38 @@
 
 from __future__ import annotations
 
+import os
+import platform
 from collections.abc import Iterable, Mapping
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 from typing import Any
 
 from verification.sweeps.sweep import STEPS
+
+PACKAGES = ("numpy", "numba", "numba-cuda", "cupy-cuda13x", "cupy-cuda12x")
+
+
+def machine(gpu: bool) -> dict[str, Any]:
+    """What ran: the device, its driver, the versions."""
+    found: dict[str, Any] = {"kind": "gpu" if gpu else "host", "python": platform.python_version()}
+    for package in PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    if not gpu:
+        return found | {"device": platform.machine(), "cores": os.cpu_count()}
+    import cupy
+
+    properties, driver = cupy.cuda.runtime.getDeviceProperties(0), Path("/proc/driver/nvidia/version")
+    name = properties["name"]
+    return found | {
+        "device": name.decode() if isinstance(name, bytes) else str(name),
+        "compute_capability": [properties["major"], properties["minor"]],
+        "cuda_runtime": cupy.cuda.runtime.runtimeGetVersion(),
+        "driver": driver.read_text().splitlines()[0] if driver.is_file() else None,
+    }
 
 
 def summary(done: Iterable[Mapping[str, Any]]) -> dict[str, Any]:

@@ -30,9 +30,9 @@ STEPS: dict[str, tuple[str, int, str, tuple[str, ...]]] = {
     "mshift_hidden": (
         "GM-3", 1 << 23, "z = i >> 16, g = (i >> 8 & 255) - 128, h = (i & 255) - 128", ("n_acc", "n", "S", "h_new"),
     ),
-    "pot_reset_path": ("GP-4", 1 << 16, "r = i >> 8, Rh = (i & 255) - 128", ("A", "P_prod", "P_acc", "P")),
+    "pot_reset_path": ("GP-3, GP-4", 1 << 16, "r = i >> 8, Rh = (i & 255) - 128", ("A", "P_prod", "P_acc", "P")),
     "pot_hidden": (
-        "GP-7", 1 << 24, "z = i >> 16, g = (i >> 8 & 255) - 128, h = (i & 255) - 128",
+        "GP-6, GP-7, GP-8", 1 << 24, "z = i >> 16, g = (i >> 8 & 255) - 128, h = (i & 255) - 128",
         ("O_prod", "O", "N_prod", "N", "h_acc", "h_new"),
     ),
     "zoneout_blend": (
