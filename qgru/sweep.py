@@ -80,7 +80,9 @@ def _need_gpu() -> None:
 
     target("gpu")
     try:
-        import cupy  # noqa: F401
+        from verification.sweeps.cupy_arrays import cupy_arrays
+
+        cupy_arrays()
     except ImportError:
         raise refusal("cupy is not installed, expected it for --device gpu: pip install cupy-cuda13x") from None
 

@@ -17,6 +17,7 @@ from verification.exact import gates as exact_gates
 from verification.exact import hidden as exact_hidden
 from verification.exact.gates import Op
 from verification.sweeps import elements, runner, twin
+from verification.sweeps.cupy_arrays import exact_options
 from verification.sweeps.golden_side import golden_outputs, reals, space
 from verification.sweeps.plans import plan, whole_plan
 from verification.sweeps.report import checked, mismatch_lines, operands
@@ -169,6 +170,22 @@ def test_another_result_of_the_array_module_is_refused():
         ParameterError, match=r"golden's q of requantize M=0 .* in CuPy, index 0 is .*, expected NumPy's result"
     ):
         same_on_gpu(plan("requantize")[0], 64, Off())
+
+
+def test_subnormals_are_kept_and_tell_the_difference():
+    assert exact_options(("--std=c++17", "-ftz=true")) == ("--std=c++17", "-ftz=false", "-fmad=false", "-prec-div=true")
+    least = next(s for s in plan("quantize") if s.constants["scale"] == 2.0**-149)
+
+    class Flushing(Counting):
+        def rint(self, t):
+            return np.rint(np.where(np.abs(t) < 2.0**-126, np.float32(0), t))
+
+        def arange(self, *a, **k):
+            bits = np.arange(*a, **k)
+            return np.where((bits & 0x7F800000) == 0, 0, bits)
+
+    with pytest.raises(ParameterError, match="golden's q of quantize scale=1.401298464324817e-45 .* index 1 is another int64"):
+        same_on_gpu(least, 1 << 12, Flushing())
 
 
 def test_the_plan_is_what_was_promised():

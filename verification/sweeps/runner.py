@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from golden.spec.errors import ParameterError
+from verification.sweeps.cupy_arrays import cupy_arrays
 from verification.sweeps.golden_side import golden_outputs, reals
 from verification.sweeps.sweep import Sweep
 from verification.sweeps.twin import NOWHERE, arguments, compare_gpu, compare_host, twin_value
@@ -104,7 +105,7 @@ def run_gpu(piece: Piece, chunk: int = GPU_CHUNK, plant: int | None = None, kind
     plant  an index whose golden code is changed first, to see that it is found
     kind   "simulator": NumPy in place of CuPy, and the simulator that NUMBA_ENABLE_CUDASIM=1 selects
     """
-    cp = _cupy() if kind == "gpu" else np
+    cp = cupy_arrays() if kind == "gpu" else np
     begin = time.perf_counter()
     sweep, compared = piece.sweep, 0
     given = tuple(cp.asarray(a) for a in arguments(sweep, kind))
@@ -128,18 +129,12 @@ def run_gpu(piece: Piece, chunk: int = GPU_CHUNK, plant: int | None = None, kind
     return Outcome(piece, compared, sum(n for n, _ in totals), first, time.perf_counter() - begin)
 
 
-def _cupy() -> Any:
-    import cupy
-
-    return cupy
-
-
 def same_on_gpu(sweep: Sweep, size: int = SAMPLE, xp: Any = None) -> int:
     """Golden in CuPy against golden in NumPy on spread-out inputs of a sweep; how many codes were equal.
 
     Raises   ParameterError naming the first index that differs
     """
-    cp, compared = _cupy() if xp is None else xp, 0
+    cp, compared = cupy_arrays() if xp is None else xp, 0
     with_reals = sweep.step.startswith("quantize")
     for part in range(8):
         length = min(size // 8, sweep.size)

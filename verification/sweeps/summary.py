@@ -24,8 +24,9 @@ def machine(gpu: bool) -> dict[str, Any]:
             continue
     if not gpu:
         return found | {"device": platform.machine(), "cores": os.cpu_count()}
-    import cupy
+    from verification.sweeps.cupy_arrays import cupy_arrays
 
+    cupy = cupy_arrays()
     properties, driver = cupy.cuda.runtime.getDeviceProperties(0), Path("/proc/driver/nvidia/version")
     name = properties["name"]
     return found | {
