@@ -22,7 +22,7 @@ from verification.widths.columns import data_of
 from verification.widths.least import bits_each, bits_of, fits, unsigned_bits_of, wrap
 from verification.widths.linear import any_order, extremes
 from verification.widths.narrow import changed, narrowed
-from verification.widths.refine import follow, refined
+from verification.widths.refine import follow, pursued, refined
 
 NETWORKS, STRANGE = (20, 21, 24, 25, 27), range(5)
 
@@ -107,6 +107,9 @@ def test_against_every_input_and_state(number):
         if r.name in coarse:
             assert coarse[r.name].min() <= low and high <= coarse[r.name].max(), r.name
             assert fine[r.name][0] <= low and high <= fine[r.name][1], r.name
+        if number in (-5, 1, 2) and r.name in ("P_prod", "S", "h_acc"):
+            finer = pursued(params, 0, r.name, r.bits - 1, 0.25)
+            assert finer[0] <= low and high <= finer[1], r.name
         verdicts.add(r.verdict)
     assert verdicts <= {"exact", "tight"}
 

@@ -20,7 +20,7 @@ from verification.widths.bound import bounds
 from verification.widths.columns import data_of, products
 from verification.widths.least import bits_each, bits_of
 from verification.widths.narrow import Pools, show_a_bit_less
-from verification.widths.refine import refined
+from verification.widths.refine import pursued, refined
 from verification.widths.register import Register
 from verification.widths.search import Found, Reached, ascend, search
 
@@ -53,20 +53,27 @@ class Limits(dict[str, np.ndarray]):
     def __init__(self, params: Any, zoneout: float, known: dict[str, np.ndarray]) -> None:
         super().__init__({name: np.array(ends) for name, ends in known.items()})
         self.params, self.zoneout = params, zoneout
-        self._done: set[tuple[int, bool]] = set()
+        self._done: set[int] = set()
 
     def tighten(self, name: str, bits: int, fine: bool) -> None:
-        """Cut the units that this field lets need more than these bits, unless they are many; all their fields gain."""
+        """Cut the units that this field lets need more than these bits, unless they are many.
+
+        fine  cut again where it is needed, for this field alone
+        """
         wide = np.flatnonzero(bits_each(*self[name]) > bits)
         if len(wide) > UNITS_REFINED:
             return
         for unit in wide.tolist():
-            if (unit, fine) in self._done:
-                continue
-            self._done.add((unit, fine))
-            for field, ends in refined(self.params, unit, self.zoneout, fine).items():
-                old = self[field]
-                old[:, unit] = max(old[0, unit], ends[0]), min(old[1, unit], ends[1])
+            if fine:
+                self._enter(name, unit, pursued(self.params, unit, name, bits, self.zoneout))
+            elif unit not in self._done:
+                self._done.add(unit)
+                for field, ends in refined(self.params, unit, self.zoneout).items():
+                    self._enter(field, unit, ends)
+
+    def _enter(self, name: str, unit: int, ends: np.ndarray) -> None:
+        old = self[name]
+        old[:, unit] = max(old[0, unit], ends[0]), min(old[1, unit], ends[1])
 
 
 def analyse(params: Any, zoneout: float = 0.0, advance: Callable[[int], None] = lambda n: None) -> list[Register]:
