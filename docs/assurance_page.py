@@ -15,6 +15,7 @@ ROOT = Path(__file__).resolve().parents[1]
 CITED = re.compile(r"\[SPEC ([^\]]+)\]")
 ID = re.compile(r"\b[A-Z]{1,2}-\d+\b")
 RECORDS = "sweep-*.json"
+RATED = 10**8  # codes from which on a rate says more than the time to compile
 OF_STAGE = {
     "h": ("Z-1", "Z-2"),
     "h0": ("Q-1",),
@@ -273,12 +274,15 @@ def _sweeps(records: list[tuple[str, Mapping[str, Any]]]) -> list[str]:
         kinds = ("python", "numpy", "numba", "numba-cuda", "cupy-cuda13x")
         versions = ", ".join(f"{k} {machine[k]}" for k in kinds if machine.get(k))
         total = f"{grouped(record['compared'])} codes compared, **{grouped(record['mismatches'])} mismatches**"
+        total += f", {record['rate']:.2e} a second in all" if record.get("rate") else ""
         state = "" if record["complete"] else " The plan was not finished in that run."
         lines += [f"`benchmarks/results/{name}`: {machine['device']}, {versions}: {total}.{state}", ""]
-        lines += ["| step | clause | parameter sets | whole | inputs each | codes compared | mismatches | codes a second |"]
+        lines += [
+            "| step | clause | parameter sets | whole | inputs each | codes compared | mismatches | a second of a process |"
+        ]
         lines += ["|---|---|---|---|---|---|---|---|"]
         for row in record["steps"]:
-            rate = f"{row['rate']:.2e}" if row["rate"] else ""
+            rate = f"{row['rate']:.2e}" if row["rate"] and row["compared"] >= RATED else ""
             cells = [row["step"], row["clause"], row["sweeps"], row["whole"], grouped(row["size"]), grouped(row["compared"])]
             lines.append("| " + " | ".join(map(str, [*cells, row["mismatches"], rate])) + " |")
         lines.append("")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import time
 from pathlib import Path
 from typing import Any
@@ -151,14 +150,14 @@ def _run(
     if len(done) != len(whole):
         raise RuntimeError(f"{len(whole) - len(done)} pieces are left")
     found = summary(done)
+    run = {"jobs": count, "seconds": round(seconds, 3), "rate": round(codes / seconds) if codes else None}
     if record is not None:
         complete = first == 0 and (last is None or last >= max(s.size for s in sweeps))
         with atomic_file(record) as file:
-            json.dump({"machine": machine(on_gpu), "complete": complete, **found}, file, indent=1, sort_keys=True)
+            json.dump({"machine": machine(on_gpu), "complete": complete, **run, **found}, file, indent=1, sort_keys=True)
             file.write("\n")
     if as_json:
-        more = {"command": "sweep", "device": device, "jobs": count, "seconds": round(seconds, 3), "cores": os.cpu_count()}
-        print_json(more | {"rate": round(codes / seconds) if codes else None} | found)
+        print_json({"command": "sweep", "device": device} | run | found)
     else:
         rate = f", {codes / seconds:.3g} a second" if codes else ""
         text = f"{grouped(found['compared'])} codes compared, {grouped(found['mismatches'])} mismatches"

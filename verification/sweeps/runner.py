@@ -21,7 +21,7 @@ from verification.sweeps.golden_side import golden_outputs, reals
 from verification.sweeps.sweep import Sweep
 from verification.sweeps.twin import NOWHERE, arguments, compare_gpu, compare_host, twin_value
 
-HOST_CHUNK, GPU_CHUNK = 1 << 16, 1 << 26  # inputs at a time: what the caches hold, what fills a GPU
+HOST_CHUNK, GPU_CHUNK = 1 << 14, 1 << 26  # inputs at a time: what the caches hold, what fills a GPU
 HOST_PIECE, GPU_PIECE = 1 << 24, 1 << 32  # inputs of a line of the journal
 SAMPLE = 1 << 16
 
