@@ -25,7 +25,9 @@ def place_in_fragment(lane: int, byte: int) -> tuple[int, int]:
     return row, 16 * (register // 2) + 4 * (lane % 4) + offset
 
 
-@pytest.mark.parametrize(("hidden", "blocks", "tiles", "splits", "chunks"), [(7, 1, 1, 1, 1), (100, 2, 4, 2, 1), (130, 3, 4, 1, 3)])
+@pytest.mark.parametrize(
+    ("hidden", "blocks", "tiles", "splits", "chunks"), [(7, 1, 1, 1, 1), (100, 2, 4, 2, 1), (130, 3, 4, 1, 3)]
+)
 def test_fragments_multiply_as_the_matrix_does(hidden, blocks, tiles, splits, chunks):
     R = drawn(hidden, 3 * hidden)
     packed = gpu_pack.fragments(R, blocks, tiles, splits, chunks)
