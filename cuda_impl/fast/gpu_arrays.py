@@ -42,10 +42,12 @@ def empty(torch: Any, shape: tuple[int, ...], dtype: Any) -> Any:
 
 
 def put(array: np.ndarray) -> Any:
-    """A copy of a host array on the current device; an empty one has one element there."""
+    """A copy of a host array on the current device, there when this returns; an empty one has one element there."""
     from numba import cuda
 
-    return cuda.to_device(np.ascontiguousarray(array) if array.size else np.zeros(1, array.dtype))
+    placed = cuda.to_device(np.ascontiguousarray(array) if array.size else np.zeros(1, array.dtype))
+    cuda.default_stream().synchronize()  # a caller's stream need not wait for the default one
+    return placed
 
 
 def codes_on_device(name: str, array: Any, shape: tuple[int, ...], fmt: IntFormat, dtype: np.dtype) -> Any:
