@@ -32,6 +32,9 @@ FORMATS = ("hex", "c", "bin", "wycheproof")
     "--method", type=click.Choice(["histogram", "sqnr", "minmax", "percentile"]), default="histogram", show_default=True
 )
 @click.option("--percentile", type=float, default=99.99, show_default=True, help="With --method percentile.")
+@click.option(
+    "--ema", is_flag=True, help="With --method minmax: x and h by the moving average of E-1 over the steps of DATA."
+)
 @click.option("--bits", type=int, help="Width of every operator of pot, or of mshift's gate inputs.  [default: 8]")
 @click.option("--config", type=click.Path(path_type=Path), help="Widths of the eighteen operators, JSON; instead of --bits.")
 @click.option(
@@ -55,6 +58,7 @@ def command(
     datapath: str,
     method: str,
     percentile: float,
+    ema: bool,
     bits: int | None,
     config: Path | None,
     activation: str,
@@ -79,7 +83,7 @@ def command(
         need("onnx")
         need("onnxruntime")
     _check_target(out, replace)
-    choices = _choices(datapath, method, percentile, bits, config, activation)
+    choices = _choices(datapath, method, percentile, ema, bits, config, activation)
     device = resolve(device).kind
     stack = _stack(load_model(model).grus, network, batch_first)
     given = load_data(data)
@@ -107,7 +111,7 @@ def _check_target(out: Path, replace: bool) -> None:
 
 
 def _choices(
-    datapath: str, method: str, percentile: float, bits: int | None, config: Path | None, activation: str
+    datapath: str, method: str, percentile: float, ema: bool, bits: int | None, config: Path | None, activation: str
 ) -> Choices:
     from golden.spec.errors import ParameterError
     from qgru.quantize_job import Choices
@@ -118,9 +122,11 @@ def _choices(
         raise ParameterError("--bits", bits, "either --bits or --config")
     if activation != "linear" and datapath != "pot":
         raise ParameterError("--activation", repr(activation), "linear, other tables are of --datapath pot")
+    if ema and method != "minmax":
+        raise ParameterError("--ema", f"given with --method {method}", "--method minmax")
     Observers(method, percentile)  # refuses a bad percentile before anything is read
     widths = None if config is None else load_config(config).operators
-    return Choices(datapath, method, percentile, widths, 8 if bits is None else bits, activation)
+    return Choices(datapath, method, percentile, ema, widths, 8 if bits is None else bits, activation)
 
 
 def _stack(grus: Any, network: str | None, batch_first: bool) -> Stack:
@@ -186,6 +192,8 @@ def _report(
     calibration: dict[str, Any] = {"method": method, "steps": shape[0], "rows": shape[1], "layers": []}
     if method == "percentile":
         calibration["percentile"] = choices.percentile
+    if method == "minmax":
+        calibration["ema"] = choices.ema
     for i, (layer, both) in enumerate(zip(stack.layers, observed)):
         for d, seen in zip(layer, both):
             place = {"name": name(i, d.reverse), "layer": i, "direction": NAMES[d.reverse]}

@@ -10,7 +10,7 @@ import numpy as np
 
 from golden.sequence import forward
 from golden.spec.errors import ParameterError
-from golden.spec.layout import GATES
+from golden.spec.layout import GATES, OPERATOR_FIELDS
 from golden.spec.params import MShiftParams, PotParams
 from golden.spec.trace import Trace
 from qgru.jobs import Line, Outcome
@@ -19,7 +19,7 @@ from quant_gru.build import mshift_params, pot_params
 from quant_gru.calibrate import by_operator, run_rows
 from quant_gru.config import BitwidthConfig, uniform
 from quant_gru.float_gru import FloatGru
-from quant_gru.observers import Observers
+from quant_gru.observers import MOVING, Observers, step_extremes
 from quant_gru.onnx_distance import Distance, of_run, session
 from quant_gru.stack import Outputs, Stack
 from vectors.case import case_from_trace
@@ -42,7 +42,7 @@ class Choices:
     """How a network is quantized.
 
     datapath    pot or mshift
-    method, percentile  of calibration, as quant_gru.observers has them
+    method, percentile, ema  of calibration, as quant_gru.observers has them
     widths      operator -> (bits, symmetric), or None
     bits        of all operators of pot, of the gate inputs of mshift; where there are no widths
     activation  linear, quadratic or direct; datapath pot
@@ -51,6 +51,7 @@ class Choices:
     datapath: str
     method: str
     percentile: float
+    ema: bool
     widths: Mapping[str, tuple[int, bool]] | None
     bits: int
     activation: str
@@ -91,19 +92,30 @@ def calibrate(stack: Stack, x: np.ndarray, h0: np.ndarray | None, choices: Choic
         raise ParameterError("h0", f"{h0.shape[1]} units", f"{stack.hidden_size}, as the network has")
     found = []
     for i, layer in enumerate(stack.layers):
-        observers = tuple(Observers(choices.method, choices.percentile) for _ in layer)
+        observers = tuple(Observers(choices.method, choices.percentile, choices.ema) for _ in layer)
+        steps: list[dict[str, np.ndarray]] = [{} for _ in layer]
         outputs = np.zeros((*x.shape[:2], len(layer) * stack.hidden_size), np.float32)
         for rows in batches(x.shape[1], ROWS):
             for j, (d, seen) in enumerate(zip(layer, observers)):
                 assert d.gru is not None
                 start = None if h0 is None or i else h0[rows]
                 fields = run_rows(d.gru, x[:, rows], start, reverse=d.reverse)
-                seen.observe(by_operator(fields), reverse=d.reverse)
+                seen.observe(by_operator(fields), steps={})
+                steps[j] = _widened(steps[j], fields, d.reverse) if choices.ema else {}
                 outputs[:, rows, j * stack.hidden_size : (j + 1) * stack.hidden_size] = fields["h"][1:]
             advance(rows.stop - rows.start)
+        for seen, ends in zip(observers, steps):
+            seen.observe_steps(ends)
         found.append(observers)
         x = outputs
     return tuple(found)
+
+
+def _widened(known: dict[str, np.ndarray], fields: Mapping[str, np.ndarray], reverse: bool) -> dict[str, np.ndarray]:
+    """The extremes of every step over the rows so far and these."""
+    found = {name: step_extremes(name, fields[OPERATOR_FIELDS[name]], reverse=reverse) for name in MOVING}
+    both = {name: np.concatenate([ends, known.get(name, ends)], axis=1) for name, ends in found.items()}
+    return {name: np.stack([ends.min(axis=1), ends.max(axis=1)], axis=1) for name, ends in both.items()}
 
 
 def parameter_sets(stack: Stack, observed: Observed, choices: Choices) -> Stack:

@@ -38,6 +38,7 @@ class QuantGRU(nn.GRU):
     use_quantization    whether forward is the integer network
     calibrating         whether forward takes its input in as calibration data (it is then the float network)
     calibration_method  "histogram" (also spelled "sqnr"), "minmax" or "percentile" with percentile_value
+    minmax_ema          of method "minmax": ranges of x and h by the moving average of E-1 over steps, not plain extremes
     datapath            "pot" (power-of-two scales, eighteen operators) or "mshift" (multiplier and shift)
     export_mode, export_format  what torch.onnx.export sees: "float", "qdq" or "integer"
     Raises   RuntimeError in quantized mode without calibration data; ParameterError for a bad value, naming it
@@ -99,6 +100,14 @@ class QuantGRU(nn.GRU):
     @percentile_value.setter
     def percentile_value(self, value: float) -> None:
         self._quantization.set("percentile", value)
+
+    @property
+    def minmax_ema(self) -> bool:
+        return self._quantization.ema
+
+    @minmax_ema.setter
+    def minmax_ema(self, value: bool) -> None:
+        self._quantization.set("ema", value)
 
     @property
     def datapath(self) -> str:

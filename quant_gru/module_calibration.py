@@ -12,7 +12,7 @@ from torch.nn.utils.rnn import PackedSequence
 from golden.spec.layout import OPERATOR_FIELDS
 from quant_gru.calibrate import run_rows
 from quant_gru.float_gru import FloatGru
-from quant_gru.observers import Observers
+from quant_gru.observers import MOVING, Observers, step_extremes
 
 
 def observe_layers(
@@ -22,7 +22,7 @@ def observe_layers(
     hx: np.ndarray | None,
     lengths: np.ndarray | None,
 ) -> None:
-    """Take one batch in, every layer on what the float layer below gives.
+    """Take one batch in, every layer on what the float layer below gives.  Every direction's steps count in its own order.
 
     x        float64 [T,N,C]
     hx       float64 [L*D,N,H] or None
@@ -38,7 +38,8 @@ def observe_layers(
         for gru, own, backwards in zip(grus, seen, (False, True)):
             value = x[flipped, np.arange(batch)] if backwards else x
             fields = run_rows(gru, value, None if hx is None else hx[place])
-            own.observe(_values(fields, valid))
+            steps = {name: step_extremes(name, fields[OPERATOR_FIELDS[name]], valid=valid) for name in MOVING}
+            own.observe(_values(fields, valid), steps=steps)
             y = fields["h"][1:]
             outputs.append(y[flipped, np.arange(batch)] if backwards else y)
             place += 1

@@ -27,13 +27,14 @@ from quant_gru.observers import PERCENTILE, Observers, checked_method
 
 Grus = Sequence[Sequence[FloatGru]]
 Points = dict[str, tuple[int | None, int | None]]
+SETTINGS = ("method", "percentile", "ema", "datapath")
 
 
 class Quantization:
     """What a QuantGRU knows besides its weights.
 
     config     widths of the operators
-    method, percentile, datapath  how scales are made of the data
+    method, percentile, ema, datapath  how scales are made of the data
     observers  statistics of every layer and direction, or None without data
     templates  finished calibration of every layer and direction, or None
     by_hand    operator -> (exponent, zero point) that were set, None where not
@@ -44,7 +45,7 @@ class Quantization:
 
     def __init__(self) -> None:
         self.config = BitwidthConfig()
-        self.method, self.percentile, self.datapath = "histogram", float(PERCENTILE), "pot"
+        self.method, self.percentile, self.ema, self.datapath = "histogram", float(PERCENTILE), False, "pot"
         self.observers: list[list[Observers]] | None = None
         self.templates: list[list[Template]] | None = None
         self.by_hand: Points = {}
@@ -70,7 +71,7 @@ class Quantization:
         return self.templates is not None or self.observers is not None
 
     def set(self, name: str, value: Any) -> None:
-        """Set config, method, percentile or datapath; scales are due to be made again when it is a change.
+        """Set config, method, percentile, ema or datapath; scales are due to be made again when it is a change.
 
         Raises   ParameterError naming the setting
         """
@@ -78,6 +79,8 @@ class Quantization:
             value = checked_method(value)
         elif name == "percentile":
             value = float(Observers("percentile", value).percentile)
+        elif name == "ema":
+            value = Observers(ema=value).ema
         elif name == "datapath":
             value = plain.checked_datapath(value)
         with self.lock:
@@ -111,7 +114,7 @@ class Quantization:
     def observe(self, grus: Grus, x: np.ndarray, hx: np.ndarray | None, lengths: np.ndarray | None) -> None:
         """Take one batch in; arguments as in observe_layers."""
         with self.lock:
-            seen = self.observers or [[Observers(self.method, self.percentile) for _ in layer] for layer in grus]
+            seen = self.observers or [[Observers(self.method, self.percentile, True) for _ in layer] for layer in grus]
             observe_layers(grus, seen, x, hx, lengths)
             self.observers, self.pending = seen, True
             self.epoch += 1
@@ -123,7 +126,7 @@ class Quantization:
                 raise RuntimeError("QuantGRU has no calibration data, call calibrate(data) first")
             found = []
             for layer, seen in zip(grus, self.observers):
-                uses = [o.using(self.method, self.percentile) for o in seen]
+                uses = [o.using(self.method, self.percentile, ema=self.ema) for o in seen]
                 made = [make_template(g, o, self.config, self.datapath) for g, o in zip(layer, uses)]
                 found.append([override(t, self.by_hand) for t in made])
             self.templates, self.pending = found, False
@@ -177,8 +180,8 @@ class Quantization:
     def to_plain(self, use_quantization: bool) -> dict[str, Any] | None:
         """Tensors and plain values, for a state dict; None where everything is as it was made."""
         with self.lock:
-            settings = {"method": self.method, "percentile": self.percentile, "datapath": self.datapath}
-            untouched = settings == {"method": "histogram", "percentile": float(PERCENTILE), "datapath": "pot"}
+            settings = {name: getattr(self, name) for name in SETTINGS}
+            untouched = settings == {name: getattr(Quantization(), name) for name in SETTINGS}
             if untouched and not self.known and not use_quantization and self.config == BitwidthConfig() and not self.by_hand:
                 return None
             return {
@@ -197,12 +200,11 @@ class Quantization:
 
         Raises   ParameterError naming the entry; nothing is taken then
         """
-        names = ("version", "method", "percentile", "datapath", "use_quantization", "bitwidths", "by_hand", "pending",
-                 "observers", "templates")  # fmt: skip
+        names = ("version", *SETTINGS, "use_quantization", "bitwidths", "by_hand", "pending", "observers", "templates")
         if not isinstance(found, Mapping) or set(found) != set(names) or found["version"] != plain.VERSION:
             raise ParameterError("extra state", "of another kind", f"a state of QuantGRU, version {plain.VERSION}")
         new = Quantization()
-        for name in ("method", "percentile", "datapath"):
+        for name in SETTINGS:
             new.set(name, found[name])
         for name in ("use_quantization", "pending"):
             if not isinstance(found[name], bool):

@@ -63,11 +63,14 @@ class Observers:
         if not isinstance(self.ema, bool):
             raise ParameterError("ema", repr(self.ema), "true or false")
 
-    def observe(self, values: Mapping[str, Any], *, reverse: bool = False) -> None:
+    def observe(
+        self, values: Mapping[str, Any], *, reverse: bool = False, steps: Mapping[str, np.ndarray] | None = None
+    ) -> None:
         """Take in the values of a run; nothing is taken when one of them is refused.
 
         values   operator -> real values of any shape, NumPy arrays or torch tensors; every operator of OPERATOR_FIELDS.
                  For ema input.x is [T,...] and input.h [T+1,...], as quant_gru.float_gru.run gives them, reverse included
+        steps    for ema, where values do not show their steps: what step_extremes gives of input.x and input.h
         Raises   ParameterError: an operator is missing or has no values; RangeError naming the operator: NaN or inf
         """
         for name in OPERATOR_FIELDS:
@@ -77,8 +80,18 @@ class Observers:
                 raise ParameterError(name, f"an array of shape {list(values[name].shape)}", "at least one step to calibrate on")
         found = {name: count(values[name], name=name) for name in OPERATOR_FIELDS}
         if self.ema:
-            self.moving |= {name: _moving(self.moving.get(name), name, values[name], reverse) for name in MOVING}
+            self.observe_steps({n: step_extremes(n, values[n], reverse=reverse) for n in MOVING} if steps is None else steps)
         self.histograms = {name: self.histograms[name].merge(found[name]) for name in OPERATOR_FIELDS}
+
+    def observe_steps(self, steps: Mapping[str, np.ndarray]) -> None:
+        """Carry the moving ranges on.  [SPEC E-1]
+
+        steps    operator -> float32 [S,2], least and greatest value of each step in the order of processing
+        """
+        for name, ends in steps.items():
+            for low, high in ends:
+                known = self.moving.get(name)
+                self.moving[name] = (low, high) if known is None else moving_average(*known, low, high)
 
     def merge(self, other: Observers) -> Observers:
         """The statistics of both, under the method of self; moving averages have an order and are refused."""
@@ -116,7 +129,11 @@ class Observers:
         """
         seen = self._seen(operator)
         if self.method == "minmax":
-            low, high = self.moving.get(operator, (seen.low, seen.high)) if self.ema else (seen.low, seen.high)
+            low, high = (seen.low, seen.high)
+            if self.ema and operator in MOVING:
+                if operator not in self.moving:
+                    raise ParameterError(f"moving range of {operator}", "missing", "data that was taken in with ema")
+                low, high = (float(end) for end in self.moving[operator])
             return minmax_choice(float(low), float(high), fmt, is_symmetric)
         if self.method == "percentile":
             return minmax_choice(*seen.percentile(self.percentile), fmt, is_symmetric)
@@ -172,15 +189,20 @@ class Observers:
         return self.histograms[operator]
 
 
-def _moving(
-    known: tuple[np.float32, np.float32] | None, name: str, values: Any, reverse: bool
-) -> tuple[np.float32, np.float32]:
-    """The range of E-1 carried over the steps of a run, in the order in which they are processed."""
+def step_extremes(name: str, values: Any, *, reverse: bool = False, valid: np.ndarray | None = None) -> np.ndarray:
+    """float32 [S,2]: the least and greatest value of each step, in the order in which a run processes them.
+
+    name     input.x with values [T,N,C], or input.h with values [T+1,N,H], the initial state first, as quant_gru.float_gru.run
+             gives them
+    reverse  whether the run goes from T-1 to 0
+    valid    bool [T,N]: the rows of each step that count, at least one; the initial state counts whole
+    Raises   RangeError naming the operator and step for NaN or inf
+    """
     array = np.asarray(values.detach().cpu() if hasattr(values, "detach") else values, np.float32)
+    if valid is not None:
+        valid = np.concatenate([np.ones_like(valid[:1]), valid]) if name == "input.h" else valid
+    order = np.arange(len(array))
     if reverse:
-        array = np.concatenate([array[:1], array[:0:-1]]) if name == "input.h" else array[::-1]
-    for t, step in enumerate(array):
-        low, high = extremes(step, tensor=name, step=t)
-        known = (low, high) if known is None else moving_average(*known, low, high)
-    assert known is not None
-    return known
+        order = np.concatenate([order[:1], order[:0:-1]]) if name == "input.h" else order[::-1]
+    rows = (array[t] if valid is None else array[t][valid[t]] for t in order)
+    return np.array([extremes(step, tensor=name, step=i) for i, step in enumerate(rows)], np.float32).reshape(-1, 2)

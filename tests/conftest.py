@@ -7,6 +7,8 @@ QGRU_REQUIRE         gpu, cudasim or ptx: such a test is run whatever is missing
 from __future__ import annotations
 
 import os
+import sys
+from collections.abc import Iterator
 from functools import cache
 from importlib.util import find_spec
 
@@ -61,3 +63,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             reason = REASONS[name]()
             if reason is not None and name != required:
                 item.add_marker(pytest.mark.skip(reason=reason))
+
+
+@pytest.fixture(autouse=True)
+def _seeded() -> Iterator[None]:
+    """What a test draws from torch's generator does not depend on the tests before it."""
+    if "torch" in sys.modules:
+        sys.modules["torch"].manual_seed(0)
+    yield

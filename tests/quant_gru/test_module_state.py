@@ -14,10 +14,13 @@ torch = pytest.importorskip("torch")
 
 from torch.nn.utils.rnn import pack_padded_sequence  # noqa: E402
 
+from golden.ranges import ema  # noqa: E402
 from golden.spec.errors import ParameterError  # noqa: E402
-from golden.spec.layout import OPERATORS  # noqa: E402
+from golden.spec.layout import OPERATORS, SCALAR_OPERATORS  # noqa: E402
 from golden.spec.params import same_params  # noqa: E402
 from quant_gru import QuantGRU  # noqa: E402
+from quant_gru.build import mshift_params, pot_params  # noqa: E402
+from quant_gru.calibrate import collect  # noqa: E402
 from quant_gru.config import DEFAULT_PATH, load_config, to_plain  # noqa: E402
 
 
@@ -53,6 +56,7 @@ def test_copies_keep_everything(way, datapath, finalized):
     gru = calibrated(datapath, num_layers=2, bidirectional=True)
     gru.calibration_method = "percentile"
     gru.percentile_value = 99.5
+    gru.minmax_ema = True
     if datapath == "pot":
         gru.adjust_quant_config("gate.z_pre", bitwidth=11)
         gru.adjust_quant_config("op.rRh", exponent=3, zero_point=-7)
@@ -60,7 +64,7 @@ def test_copies_keep_everything(way, datapath, finalized):
         gru.finalize_calibration()
     other = COPIES[way](gru)
     assert other.is_calibrated() == finalized == gru.is_calibrated()
-    for name in ("use_quantization", "datapath", "calibration_method", "percentile_value"):
+    for name in ("use_quantization", "datapath", "calibration_method", "percentile_value", "minmax_ema"):
         assert getattr(other, name) == getattr(gru, name), name
     assert other.get_quant_config() == gru.get_quant_config()
     assert same_network(gru, other)
@@ -202,6 +206,60 @@ def test_the_method_may_be_chosen_after_the_data():
     assert same_network(first, second) and second.is_calibrated()
     second.calibration_method = "histogram"
     assert same_params(second.quant_params()[0][0], histogram)
+
+
+def ranges(gru):
+    """(exponent, zero point) of the operators of every direction."""
+    sets = [p.operators for layer in gru.quant_params() for p in layer]
+    return [[(int(ops[name].exponent), ops[name].zero_point) for name in SCALAR_OPERATORS] for ops in sets]
+
+
+def test_the_moving_average_may_be_chosen_after_the_data():
+    gru = calibrated(bidirectional=True)
+    gru.calibrate([torch.randn(6, 3, 4) * 40, torch.randn(7, 2, 4) / 40])
+    gru.calibration_method = "minmax"
+    plain = ranges(gru)
+    gru.minmax_ema = True
+    assert ranges(gru) != plain
+    gru.minmax_ema = False
+    assert ranges(gru) == plain
+
+
+@pytest.mark.parametrize("datapath", ["pot", "mshift"])
+def test_the_moving_average_is_that_of_the_builder(datapath):
+    torch.manual_seed(6)
+    gru = QuantGRU(4, 5, bidirectional=True, use_quantization=True)
+    gru.datapath, gru.calibration_method, gru.minmax_ema = datapath, "minmax", True
+    data = [torch.randn(9, 3, 4) * 8, torch.randn(4, 2, 4)]
+    gru.calibrate(data)
+    for direction, params in zip(gru.stack().layers[0], gru.quant_params()[0]):
+        seen = collect(direction.gru, data, "minmax", ema=True, reverse=direction.reverse)
+        wanted = pot_params(direction.gru, seen) if datapath == "pot" else mshift_params(direction.gru, seen)
+        assert same_params(params, wanted)
+
+
+def test_the_moving_average_of_rows_that_end_early():
+    torch.manual_seed(7)
+    x = torch.randn(9, 3, 4) * torch.tensor([1.0, 8.0, 30.0])[:, None]
+    both = []
+    for padding in (0.0, 1e6):
+        gru = QuantGRU(4, 5, bidirectional=True, use_quantization=True)
+        gru.load_state_dict(both[0].to_float().state_dict()) if both else None
+        gru.calibration_method, gru.minmax_ema = "minmax", True
+        padded = x.clone()
+        for row, length in enumerate((9, 5, 2)):
+            padded[length:, row] = padding
+        gru.calibrate(pack_padded_sequence(padded, torch.tensor([9, 5, 2])))
+        both.append(gru)
+    assert ranges(both[0]) == ranges(both[1])
+    rows = [x[:length, row : row + 1] for row, length in enumerate((9, 5, 2))]  # step t of the batch: of the rows that last
+    ends = [torch.cat([r[t].flatten() for r in rows if t < len(r)]) for t in range(9)]
+    low, high = np.float32(ends[0].min()), np.float32(ends[0].max())
+    for step in ends[1:]:
+        low, high = ema(low, high, np.float32(step.min()), np.float32(step.max()))
+    seen = both[0]._quantization.observers[0]
+    assert seen[0].moving["input.x"] == (low, high)
+    assert seen[1].moving["input.x"] != (low, high)  # read from each row's own end
 
 
 def test_widths_may_be_chosen_after_the_data():

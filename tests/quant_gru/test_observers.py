@@ -17,7 +17,7 @@ from quant_gru import sqnr
 from quant_gru.calibrate import by_operator, collect, run_rows
 from quant_gru.float_gru import FloatGru
 from quant_gru.histogram import BINS, EMPTY, Histogram, count, window
-from quant_gru.observers import METHODS, Observers
+from quant_gru.observers import METHODS, Observers, step_extremes
 
 reals = st.floats(-1e6, 1e6) | st.sampled_from([0.0, -0.0, 1.0, -1.0, 2.0**-70, -(2.0**-70), 5e-324, -5e-324, 1e300, -1e300])
 
@@ -246,6 +246,35 @@ def test_moving_ranges_by_hand():
     with pytest.raises(ParameterError, match="merge is asked of moving ranges"):
         forward.merge(backward)
     assert equal_state(Observers.from_state(forward.state()), forward)
+
+
+def test_steps_of_rows_that_end_early():
+    x = np.array([[[1.0], [9.0]], [[2.0], [8.0]], [[3.0], [700.0]]])
+    h = np.array([[[0.5], [-5.0]], [[0.0], [4.0]], [[0.0], [6.0]], [[0.25], [-900.0]]])
+    valid = np.array([[True, True], [True, True], [True, False]])
+    assert step_extremes("input.x", x, valid=valid).tolist() == [[1, 9], [2, 8], [3, 3]]
+    assert step_extremes("input.h", h, valid=valid).tolist() == [[-5, 0.5], [0, 4], [0, 6], [0.25, 0.25]]
+    assert step_extremes("input.x", x, reverse=True).tolist() == [[3, 700], [2, 8], [1, 9]]
+    assert step_extremes("input.h", h, reverse=True).tolist() == [[-5, 0.5], [-900, 0.25], [0, 6], [0, 4]]
+    with pytest.raises(RangeError, match="input.x"):
+        step_extremes("input.x", np.array([[[1.0]], [[np.nan]]]))
+
+
+def test_steps_may_be_given():
+    values = dict.fromkeys(OPERATOR_FIELDS, np.array([[1.0, -2.0], [5.0, 0.0]]))
+    steps = {"input.x": np.array([[-1, 2], [0, 4]], np.float32), "input.h": np.array([[-8, 8]], np.float32)}
+    given = Observers("minmax", ema=True)
+    given.observe(values, steps=steps)
+    nine, one = np.float32(0.9), np.float32(0.1)
+    assert given.moving["input.x"] == (nine * np.float32(-1) + one * np.float32(0), nine * np.float32(2) + one * np.float32(4))
+    assert given.moving["input.h"] == (-8, 8)
+
+
+def test_a_moving_range_that_was_not_taken_in_is_refused(gru, data):
+    observers = collect(gru, [data], "minmax").using("minmax", ema=True)
+    with pytest.raises(ParameterError, match="moving range of input.x is missing, expected data that was taken in with ema"):
+        observers.choose("input.x", INT8, False)
+    assert observers.choose("gate.g_out", INT8, False).high > 0
 
 
 @pytest.mark.parametrize("method", METHODS)

@@ -14,6 +14,8 @@ from golden.spec.params import same_params
 from qgru.cli import main
 from qgru.quantize_files import pack_parameters, read_parameters, write_json
 from quant_gru.build import mshift_params, pot_params
+from quant_gru.calibrate import collect
+from quant_gru.load import load_model
 from quant_gru.onnx_distance import Distance, between
 from tests.quant_gru.test_stack import reals, stack
 from tests.verification.networks import write_gru
@@ -146,6 +148,27 @@ def test_other_choices(deep, tmp_path, options, capsys):
         assert [i.name for i in onnx.load(out / "onnx/integer/model.onnx").graph.input] == ["x", "h0"]
 
 
+@pytest.mark.parametrize("datapath", ["pot", "mshift"])
+def test_the_moving_average(tmp_path, datapath):
+    rng, rows = np.random.default_rng(3), 21  # more than are calibrated on at a time
+    arrays = {}
+    for end in ("", "_reverse"):
+        for name, shape in (("weight_ih", (12, 3)), ("weight_hh", (12, 4)), ("bias_ih", (12,)), ("bias_hh", (12,))):
+            arrays[f"{name}_l0{end}"] = rng.standard_normal(shape).astype(np.float32) / 2
+    np.savez(tmp_path / "gru.npz", **arrays)
+    x = (rng.standard_normal((9, rows, 3)) * np.geomspace(1, 30, 9)[:, None, None]).astype(np.float32)
+    np.save(tmp_path / "x.npy", x)
+    options = ["--method", "minmax", "--ema", "--no-onnx", "--datapath", datapath]
+    assert main(["quantize", str(tmp_path / "gru.npz"), str(tmp_path / "x.npy"), str(tmp_path / "out"), *options]) == 0
+    report = json.loads((tmp_path / "out" / "report.json").read_text())
+    assert (report["calibration"]["method"], report["calibration"]["ema"]) == ("minmax", True)
+    build = pot_params if datapath == "pot" else mshift_params
+    for d, g in zip(read_parameters(tmp_path / "out" / "parameters.json").layers[0], load_model(tmp_path / "gru.npz").grus):
+        seen = collect(g.gru, [x], "minmax", ema=True, reverse=d.reverse)
+        assert same_params(d.params, build(g.gru, seen))
+        assert not same_params(d.params, build(g.gru, seen.using("minmax", ema=False)))
+
+
 def test_widths_of_a_file(deep, tmp_path):
     from quant_gru.config import BitwidthConfig, to_plain
 
@@ -164,6 +187,7 @@ def test_widths_of_a_file(deep, tmp_path):
         (["--bits", "17"], "bits is 17, expected an integer in [2, 16]"),
         (["--datapath", "mshift", "--bits", "9"], "gate_bits is 9, expected 8 or 16"),
         (["--method", "percentile", "--percentile", "40"], "percentile is 40.0, expected a number above 50 and at most 100"),
+        (["--ema"], "--ema is given with --method histogram, expected --method minmax"),
         (["--network", "enc"], "--network is 'enc', expected one of ''"),
         (["--datapath", "mshift", "--activation", "direct"], "--activation is 'direct', expected linear"),
         (["--bits", "8", "--config", "c.json"], "--bits is 8, expected either --bits or --config"),

@@ -21,6 +21,7 @@ from verification.proofs.values import DOUBLE, RTZ, SINGLE, Cells, Numbers, Tabl
 
 NONE, DEAD = object(), object()
 ROUNDS = 40  # of a loop whose end depends on terms; the longest table has 32 segments
+REACHED = 10_000_000  # z3's count of steps to show that a branch which has no term cannot be reached, a few seconds
 Contract = Callable[..., Any]
 COMPARE = {
     ast.Lt: (lambda a, b: a < b, z3.fpLT),
@@ -152,7 +153,7 @@ class Frame:
             return follow()
         except Unsupported:
             solver = z3.Solver()
-            solver.set("timeout", 2000)
+            solver.set("rlimit", REACHED)
             solver.add(*self.machine.assumed, *self.machine.path)
             if solver.check() != z3.unsat:
                 raise

@@ -16,6 +16,8 @@ from verification.proofs.replay import plain, replay
 from verification.proofs.source import Twin, digest
 
 SEARCH = 15_000_000  # z3's count of steps for each known shift, a few seconds, to find a counterexample that replays
+SEEDS = 6  # of such searches; now and then one wanders off where another is done at once
+MODELS = 32  # of a query that are tried for one whose run differs
 HOLDS, UNKNOWN, COUNTEREXAMPLE = "holds", "unknown", "counterexample"
 
 
@@ -57,18 +59,25 @@ def formulas(case: Case) -> list[Any]:
 
 
 def solver_of(logic: str, timeout: float) -> Any:
-    """A solver with its limit in seconds."""
-    solver = z3.Solver() if logic in ("QF_UFNIA", "QF_NIA", "QF_LIA") else z3.SolverFor(logic)
+    """A solver with its limit in seconds, in a context of its own: its search does not depend on what was asked before."""
+    own = z3.Context()
+    solver = z3.Solver(ctx=own) if logic in ("QF_UFNIA", "QF_NIA", "QF_LIA") else z3.SolverFor(logic, ctx=own)
     solver.set("timeout", max(1, int(timeout * 1000)))
     return solver
 
 
-def check(assertions: list[Any], logic: str, timeout: float, steps: int = 0) -> tuple[Any, Any]:
-    """(sat, unsat or unknown, the solver); steps limits z3's own count, so that a search ends at the same place everywhere."""
+def check(assertions: list[Any], logic: str, timeout: float, steps: int = 0, seed: int = 0) -> tuple[Any, Any]:
+    """(sat, unsat or unknown, the solver); steps limits z3's own count, which does not depend on the machine's speed."""
     solver = solver_of(logic, timeout)
     solver.set("rlimit", steps)
-    solver.add(*assertions)
+    solver.set("random_seed", seed)
+    solver.add(*(formula.translate(solver.ctx) for formula in assertions))
     return solver.check(), solver
+
+
+def model_of(solver: Any) -> Any:
+    """The model of a satisfiable solver, for terms of the cases."""
+    return solver.model().translate(z3.main_ctx())
 
 
 def smtlib(obligation: Obligation, query: str, case: Case) -> str:
@@ -100,7 +109,7 @@ def prove(obligation: Obligation, twin: Twin | None = None, timeout: float | Non
         if answer == z3.unknown:
             answer, solver = one_by_one(obligation, case, limit)
         if answer != z3.unsat:
-            shown = counterexample(obligation, twin, query, case, solver.model() if answer == z3.sat else None, limit)
+            shown = counterexample(obligation, twin, query, case, solver if answer == z3.sat else None, limit)
             if shown is not None and shown["differs"] is not False:
                 result.counterexample, result.verdict = shown, COUNTEREXAMPLE
             else:
@@ -126,20 +135,40 @@ def one_by_one(obligation: Obligation, case: Case, limit: float) -> tuple[Any, A
     return (z3.unknown if undecided else z3.unsat), solver
 
 
-def counterexample(obligation: Obligation, twin: Twin, query: str, case: Case, model: Any, limit: float) -> Any:
-    """A counterexample that replays, if one is found: with the roundings written out for known shifts, else of this model.
+def counterexample(obligation: Obligation, twin: Twin, query: str, case: Case, solver: Any, limit: float) -> Any:
+    """A counterexample that replays, if one is found: with the roundings written out for known shifts, else of the query.
 
-    model    of the query, or None where the solver gave no answer
+    solver   that found the query satisfiable, or None where there was no answer
     Returns  {"query", "failed", "inputs", "differs", ...}, or None
     """
     for fixed in obligation.fallback:
         again = obligation.case(query, twin, fixed)
-        answer, solver = check(formulas(again), obligation.logic, limit, SEARCH)
+        for seed in range(SEEDS):
+            answer, searcher = check(formulas(again), obligation.logic, limit, SEARCH, seed)
+            if answer != z3.unknown:
+                break
         if answer == z3.sat:
-            shown = described(obligation, twin, query, again, solver.model())
+            shown = described(obligation, twin, query, again, model_of(searcher))
             if shown["differs"]:
                 return shown
-    return None if model is None else described(obligation, twin, query, case, model)
+    return None if solver is None else of_models(obligation, twin, query, case, solver)
+
+
+def of_models(obligation: Obligation, twin: Twin, query: str, case: Case, solver: Any) -> dict[str, Any]:
+    """The first of some models whose run differs, else the first: a goal that fails need not show in what a run gives."""
+    first: dict[str, Any] | None = None
+    for _ in range(MODELS):
+        model = model_of(solver)
+        shown = described(obligation, twin, query, case, model)
+        if shown["differs"] is not False:
+            return shown
+        first = first or shown
+        found = [(term, model.eval(term, model_completion=True)) for term in case.inputs.values()]
+        solver.add(z3.Or(*(z3.Distinct(term, value) for term, value in found)).translate(solver.ctx))
+        if solver.check() != z3.sat:
+            break
+    assert first is not None
+    return first
 
 
 def described(obligation: Obligation, twin: Twin, query: str, case: Case, model: Any) -> dict[str, Any]:
