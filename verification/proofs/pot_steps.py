@@ -58,8 +58,6 @@ class Operators:
             self.zp[name] = case.integer(f"zp_{name}", *INT32)
             self.low[name], self.high[name] = case.integer(f"low_{name}"), case.integer(f"high_{name}")
             case.assume(is_format(self.low[name], self.high[name], unsigned=name in "zr"))
-            if case.fixed is not None:  # a counterexample is shown with a zero point that is a code, where nothing leaves int64
-                case.assume(self.zp[name] >= self.low[name], self.zp[name] <= self.high[name])
             self.wide[name] = case.integer(f"spread_{name}", 0)  # max |q - zp| over the format
             below, above = magnitude(self.low[name] - self.zp[name]), magnitude(self.high[name] - self.zp[name])
             case.assume(self.wide[name] == z3.If(below > above, below, above))
@@ -224,8 +222,8 @@ def cell(case: Case) -> None:
     """The gates and the state of one unit are put together as G-P says, each with its own operators."""
     o = Operators(case, *NAMES[1:])
     one = case.integer("one", -(2**32), 2**32)
-    if case.fixed is not None:
-        case.assume(magnitude(one) <= 2**17)
+    if case.fixed is not None:  # a counterexample is shown with zero points that are codes, so that nothing leaves int64
+        case.assume(*(z3.And(o.zp[n] >= o.low[n], o.zp[n] <= o.high[n]) for n in NAMES[1:]), magnitude(one) <= 2**17)
     o.cells.cells[14, 1] = one
     Wx, Rh = [o.code("Wx", f"Wx_{k}") for k in "zrg"], [o.code("Rh", f"Rh_{k}") for k in "zrg"]
     (bx, e_bx, _), (br, e_br, _) = (list(zip(*(o.bias(f"{b}_{k}") for k in "zrg"))) for b in ("bx", "br"))
