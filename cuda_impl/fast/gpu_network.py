@@ -102,8 +102,9 @@ class ClusterNetwork:
         self.flip_x = -2139062144 if gpu_pack.offset(params.fmt_x) else 0
         self.dtype_x, self.dtype_h = narrowest_dtype(params.fmt_x), narrowest_dtype(fmt)
         self.failure, self.none = driver.Failure(), put(np.zeros(4, np.int32))
+        self._none_at = address(self.none)
         self._placed: dict[Any, dict[str, Any]] = {}
-        self._first: dict[int, Any] = {}
+        self._first: dict[int, tuple[Any, int]] = {}
         self._torch: dict[int, Any] = {}
         self._plans: dict[Any, Plan] = {}
         self._sides: dict[int, Any] = {}
@@ -141,16 +142,24 @@ class ClusterNetwork:
         kind, factor, mask_on_device = self._options(mask, zoneout, training, (steps, batch, hidden))
         if out is None:
             out = empty(torch, (steps + 1, batch, hidden), self.dtype_h)
+        x_at = address(x)
+        # within one network kinds differ in zoneout alone, and hashing a whole one would cost more than starting a kernel
+        key = (shape, kind.zoneout, steps, batch, reverse, stream, torch is None, x_at % 16)
         with self._lock:
-            plan = self._plan(torch, shape, kind, steps, batch, x, reverse, stream)
+            plan = self._plans.get(key)
+            if plan is None:
+                if len(self._plans) >= 8:  # each holds an input product
+                    self._plans.clear()
+                plan = self._plans[key] = self._planned(torch, shape, kind, steps, batch, x, reverse, stream)
             cells = plan.recurrence.arguments.cells
-            cells[H0].value = address(h0 if h0 is not None else self._first_state(batch))
-            cells[OUT].value, cells[MASK].value, cells[ZONEOUT_K].value = address(out), address(mask_on_device), factor
+            cells[H0].value = address(h0) if h0 is not None else self._first_state(batch)
+            cells[OUT].value, cells[ZONEOUT_K].value = address(out), factor
+            cells[MASK].value = self._none_at if mask_on_device is self.none else address(mask_on_device)
             if steps > 0 and plan.share is not None:
                 self._multiply_beside(torch, plan, x, reverse, plan.share)
             else:
                 if plan.product is not None:
-                    plan.product.arguments.cells[X].value = address(x)
+                    plan.product.arguments.cells[X].value = x_at
                     plan.product.start()
                 elif steps > 0:
                     torch._int_mm(x.view(-1, p.input_size), self._torch_weights(torch, plan.shape.width).t(), out=plan.wx)
@@ -176,17 +185,6 @@ class ClusterNetwork:
         if options.blend:
             return replace(self.kind, zoneout=1), int(zoneout_factor(options.zoneout)), self.none
         return self.kind, 0, self.none
-
-    def _plan(
-        self, torch: Any, shape: Shape | None, kind: Kind, steps: int, batch: int, x: Any, reverse: bool, stream: int
-    ) -> Plan:
-        key = (shape, kind, steps, batch, reverse, stream, torch is None, address(x) % 16)
-        plan = self._plans.get(key)
-        if plan is None:
-            if len(self._plans) >= 8:  # each holds an input product
-                self._plans.clear()
-            plan = self._plans[key] = self._planned(torch, shape, kind, steps, batch, x, reverse, stream)
-        return plan
 
     def _planned(
         self, torch: Any, shape: Shape | None, kind: Kind, steps: int, batch: int, x: Any, reverse: bool, stream: int
@@ -286,11 +284,13 @@ class ClusterNetwork:
         if not capturing:
             _LAST_OVERLAP[self.device] = main.record_event()
 
-    def _first_state(self, batch: int) -> Any:
-        """The missing initial state.  [SPEC GM-4, GP-9]"""
-        if batch not in self._first:
+    def _first_state(self, batch: int) -> int:
+        """Where the missing initial state lies; made when first needed, which a capture is not.  [SPEC GM-4, GP-9]"""
+        found = self._first.get(batch)
+        if found is None:
             fmt = self.params.fmt_h
             code = min(max(self.zero_point, fmt.qmin), fmt.qmax)
-            self._first[batch] = put(np.full((batch, self.params.hidden_size), code, self.dtype_h))
-        return self._first[batch]
+            placed = put(np.full((batch, self.params.hidden_size), code, self.dtype_h))
+            found = self._first[batch] = placed, address(placed)
+        return found[1]
 

@@ -1,0 +1,189 @@
+"""What a repeated run on a GPU does on the host, without a GPU: which plan it takes, and what it writes into a launch."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+
+from cuda_impl.fast import gpu_arrays, gpu_driver, gpu_network  # noqa: E402
+from cuda_impl.fast.gpu_arrays import codes_on_device, torch_dtype, torch_stream  # noqa: E402
+from golden.spec.errors import ParameterError  # noqa: E402
+from golden.spec.formats import INT8, UINT8, IntFormat  # noqa: E402
+from tests.verification.small import mshift_set  # noqa: E402
+
+I8 = np.dtype(np.int8)
+
+
+@pytest.fixture(autouse=True)
+def _tensors_pass_as_cuda_ones(monkeypatch):
+    monkeypatch.setattr(torch.Tensor, "is_cuda", property(lambda self: True), raising=False)
+    monkeypatch.setattr(torch.cuda, "current_device", lambda: 0)
+
+
+def test_codes_that_are_ready_are_read_where_they_lie():
+    x = torch.zeros(3, 2, 5, dtype=torch.int8)
+    assert codes_on_device("x", x, (-1, -1, 5), INT8, I8) is x
+    assert codes_on_device("x", x[0], (2, 5), INT8, I8).data_ptr() == x.data_ptr()
+    empty = torch.zeros(0, 2, 5, dtype=torch.int8)
+    assert codes_on_device("x", empty, (-1, -1, 5), INT8, I8) is empty
+
+
+def test_codes_that_are_not_ready_are_checked_and_copied():
+    x = torch.arange(-15, 15, dtype=torch.int8).view(3, 2, 5)
+    for given in (x.to(torch.int64), x.transpose(0, 1).contiguous().transpose(0, 1), x.repeat(1, 1, 2)[..., :5]):
+        made = codes_on_device("x", given, (-1, -1, 5), INT8, I8)
+        assert made is not given and made.is_contiguous() and made.dtype == torch.int8 and torch.equal(made, x)
+
+
+@pytest.mark.parametrize(
+    ("given", "fmt", "message"),
+    [
+        (torch.zeros(3, 2, 6, dtype=torch.int8), INT8, r"x is an array of shape \[3, 2, 6\], expected shape \['\?', '\?', 5\]"),
+        (torch.zeros(3, 5, dtype=torch.int8), INT8, r"x is an array of shape \[3, 5\]"),
+        (torch.zeros(3, 2, 5), INT8, "x is a tensor of torch.float32, expected integer codes"),
+        (torch.zeros(3, 2, 5, dtype=torch.bool), INT8, "x is a tensor of torch.bool, expected integer codes"),
+        (torch.full((3, 2, 5), 128), INT8, r"x is 128, expected a code in \[-128, 127\]"),
+        (torch.full((3, 2, 5), -1, dtype=torch.int8), UINT8, r"x is -1, expected a code in \[0, 255\]"),
+        (torch.full((3, 2, 5), 8, dtype=torch.int8), IntFormat(4, True), r"x is 8, expected a code in \[-8, 7\]"),
+    ],
+)
+def test_what_is_no_code_is_refused(given, fmt, message):
+    with pytest.raises(ParameterError, match=message):
+        codes_on_device("x", given, (-1, -1, 5), fmt, np.dtype(np.int8 if fmt.signed else np.uint8))
+
+
+def test_types_by_name():
+    assert torch_dtype(torch, np.int16) is torch.int16 and torch_dtype(torch, np.dtype(np.uint8)) is torch.uint8
+
+
+@pytest.mark.parametrize(("raw", "used"), [(lambda device: 70 + device, True), (lambda device: 5, False), (None, False)])
+def test_the_short_way_to_a_stream_is_taken_where_it_agrees(monkeypatch, raw, used):
+    asked = []
+    monkeypatch.setattr(
+        torch.cuda, "current_stream", lambda device: asked.append(device) or SimpleNamespace(cuda_stream=70 + device)
+    )
+    if raw is not None:
+        monkeypatch.setattr(torch._C, "_cuda_getCurrentRawStream", raw, raising=False)
+    gpu_arrays._raw_stream.cache_clear()
+    assert [torch_stream(torch, device) for device in (0, 1, 1)] == [70, 71, 71]
+    assert (len(asked) == 1) == used
+    gpu_arrays._raw_stream.cache_clear()
+
+
+def test_a_short_way_that_takes_something_else_is_not_taken(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "current_stream", lambda device: SimpleNamespace(cuda_stream=9))
+    monkeypatch.setattr(torch._C, "_cuda_getCurrentRawStream", lambda: 9, raising=False)
+    gpu_arrays._raw_stream.cache_clear()
+    assert torch_stream(torch, 0) == 9
+    gpu_arrays._raw_stream.cache_clear()
+
+
+class Placed:
+    """A host array that passes as one on the device."""
+
+    def __init__(self, array):
+        self.array = np.ascontiguousarray(array)
+        self.__cuda_array_interface__ = {"data": (self.array.ctypes.data, False), "shape": self.array.shape}
+
+
+@pytest.fixture
+def network(monkeypatch):
+    """A network whose launches note their arguments: (kernel, stream, the values of its cells)."""
+    started, placed = [], []
+
+    def loaded(key, build, shared, cluster, threads):
+        def launch(blocks, stream, arguments):
+            cells = arguments.cells
+            return SimpleNamespace(
+                arguments=arguments, start=lambda: started.append((key[0], stream, [cell.value for cell in cells]))
+            )
+
+        return SimpleNamespace(launch=launch)
+
+    monkeypatch.setattr(gpu_network, "put", lambda array: placed.append(array.shape) or Placed(array))
+    monkeypatch.setattr(gpu_network, "empty", lambda _, shape, dtype: torch.empty(shape, dtype=torch_dtype(torch, dtype)))
+    monkeypatch.setattr(gpu_driver, "Failure", lambda: SimpleNamespace(check=lambda: None, address=4096))
+    monkeypatch.setattr(gpu_driver, "device_number", lambda: 0)
+    monkeypatch.setattr(gpu_driver, "loaded", loaded)
+    monkeypatch.setattr(gpu_network, "stream_of", lambda torch, x: network.stream)
+    for cached in (gpu_network.recurrence_kernel, gpu_network.input_kernel):
+        cached.cache_clear()
+    network = gpu_network.ClusterNetwork(mshift_set())
+    network.stream, network.started, network.placed = 0, started, placed
+    yield network
+    for cached in (gpu_network.recurrence_kernel, gpu_network.input_kernel):
+        cached.cache_clear()
+
+
+def codes(steps, batch, size):
+    return torch.zeros(steps, batch, size, dtype=torch.int8)
+
+
+def test_a_second_run_takes_the_plan_of_the_first(network):
+    p = network.params
+    first, second = codes(4, 3, p.input_size), codes(4, 3, p.input_size)
+    for x in (first, second):
+        del network.started[:]
+        h = network.forward(x)
+        (product, _, of_product), (recurrence, stream, of_recurrence) = network.started
+        assert (product, recurrence, stream) == ("input", "recurrence", 0)
+        assert of_product[gpu_network.X] == x.data_ptr() and of_recurrence[gpu_network.OUT] == h.data_ptr()
+        assert of_recurrence[:4] == [4, 3, p.hidden_size, 0] and h.shape == (5, 3, p.hidden_size)
+    placed = len(network.placed)
+    network.forward(first)
+    assert len(network._plans) == 1 and len(network.placed) == placed
+
+
+def test_a_plan_stands_for_its_sizes_its_stream_its_direction_and_its_options(network):
+    x = codes(4, 4, network.params.input_size)
+    network.forward(x)
+    mask = np.zeros((4, 4, network.params.hidden_size), bool)
+    runs = [
+        lambda: network.forward(x[:3]),
+        lambda: network.forward(x[:, :2].contiguous()),
+        lambda: network.forward(x, reverse=True),
+        lambda: network.forward(x, mask=mask, training=True),
+        lambda: network.forward(x, zoneout=0.25),
+    ]
+    for count, run in enumerate(runs, 2):
+        run()
+        run()
+        assert len(network._plans) == count
+    network.stream = 640
+    del network.started[:]
+    network.forward(x)
+    assert len(network._plans) == count + 1 and [stream for _, stream, _ in network.started] == [640, 640]
+    kinds = {key[1] for key in network._plans}
+    assert kinds == {0, 1, 2}
+
+
+def test_the_state_and_the_mask_of_one_run_are_not_those_of_the_next(network):
+    x, h0 = codes(2, 3, network.params.input_size), torch.zeros(3, network.params.hidden_size, dtype=torch.int8)
+
+    def of_the_run(**options):
+        del network.started[:]
+        network.forward(x, **options)
+        cells = network.started[-1][2]
+        return cells[gpu_network.H0], cells[gpu_network.MASK], cells[gpu_network.ZONEOUT_K]
+
+    given = of_the_run(h0=h0)
+    missing = of_the_run()
+    assert given[0] == h0.data_ptr() and missing[0] == network._first[3][1] != h0.data_ptr()
+    assert np.all(network._first[3][0].array == network.params.zp_h)
+    none = gpu_arrays.address(network.none)
+    assert given[1:] == missing[1:] == (none, 0)
+    assert of_the_run(zoneout=0.5)[2] == 1 << 14 and of_the_run()[2] == 0
+    masked = of_the_run(mask=np.zeros((2, 3, network.params.hidden_size), bool), training=True)
+    assert masked[1] != none and of_the_run()[1] == none
+
+
+def test_a_given_state_places_nothing_new_on_the_device(network):
+    x, h0 = codes(2, 3, network.params.input_size), torch.zeros(3, network.params.hidden_size, dtype=torch.int8)
+    network.forward(x, h0)
+    network.stream, placed = 64, len(network.placed)
+    network.forward(x, h0)  # as in a capture, whose stream is another one
+    assert len(network.placed) == placed and not network._first
