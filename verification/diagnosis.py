@@ -20,6 +20,7 @@ from verification.deviations.deviation import Deviation
 from verification.deviations.environment import Run
 from verification.diagnosis_evidence import Evidence, bits, recorded
 from verification.diagnosis_pairs import pairs
+from verification.diagnosis_partial import remark
 from verification.diagnosis_synthesis import Discriminating, discriminate
 
 SECONDS = 20.0
@@ -174,9 +175,11 @@ def diagnose(
     vector = None
     if verdict == "several" and synthesize:
         vector = discriminate(run, found[:COMPARED_AT_MOST], seconds)
+    note = "no problem was found that tells them apart" if verdict == "several" and synthesize and vector is None else ""
+    if verdict == "none" and search_pairs:
+        note = remark(evidence, candidates, _rearranged, time.monotonic() + seconds / 2)
     return Diagnosis(
-        verdict, explanations, compared, differing, roots, len(candidates), pairs_tried, complete, vector,
-        "" if verdict != "several" or vector is not None or not synthesize else "no problem was found that tells them apart",
+        verdict, explanations, compared, differing, roots, len(candidates), pairs_tried, complete, vector, note
     )  # fmt: skip
 
 

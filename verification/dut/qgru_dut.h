@@ -12,6 +12,10 @@
 #include <stdint.h>
 #include <string.h>
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 #define QGRU_DUT_VERSION 1
 
 /* What the functions return. */
@@ -109,5 +113,9 @@ static inline int64_t qgru_dut_size(const qgru_dut_array *array)
     }
     return size;
 }
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif
