@@ -28,7 +28,7 @@ def atomic_file(path: str | os.PathLike[str], text: bool = True) -> Iterator[IO[
     target = Path(path)
     handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
     try:
-        options: dict[str, Any] = {"mode": "w", "encoding": "utf-8", "newline": "\n"} if text else {"mode": "wb"}
+        options: dict[str, Any] = {"mode": "w", "encoding": "utf-8", "errors": "backslashreplace", "newline": "\n"} if text else {"mode": "wb"}
         with os.fdopen(handle, **options) as file:
             yield file
             file.flush()

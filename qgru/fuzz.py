@@ -71,12 +71,11 @@ def run(
     from qgru.fuzz_folder import opened, write
     from qgru.fuzz_show import counted, show
     from verification.fuzz.hunt import Limits, hunt
-    from verification.fuzz.subject import checked_subject, close
+    from verification.fuzz.subject import close
 
     given = {"dut": dut, "judge": judge, "timeout": timeout, "seed": seed, "datapath": datapath, "max_size": max_size}
     limits = Limits(examples, seconds if seconds is not None or examples is not None else SECONDS, shrink)
     with opened(out, given, resume) as (journal, ledger):
-        checked_subject(ledger.subject.spec, ledger.subject.judge, ledger.subject.timeout)
         farm = _farm(workers, scheduler)
         before = ledger.problems
         try:

@@ -13,12 +13,13 @@ from qgru import __version__
 from qgru.files import atomic_file, atomic_folder
 from vectors.writer import write_set
 from verification.fuzz.campaign import Campaign
-from verification.fuzz.findings import FLAG, SENTENCE, Finding, case_of, examples_text, findings, report_text
+from verification.fuzz.findings import FLAG, SENTENCE, Finding, case_of, examples_text, findings, report_text, shrunk_problem
 from verification.fuzz.journal import FILE, Journal, header, read_journal
 from verification.fuzz.ledger import Ledger, ledgers
-from verification.fuzz.subject import TWIN, Subject
+from verification.fuzz.subject import TWIN, Subject, checked_subject
 
 VECTORS, EXAMPLES, REPORT = "vectors", "examples.py", "report.txt"
+MAX_SECONDS = 10**9
 DEFAULTS = {"dut": TWIN, "judge": False, "timeout": 60.0, "seed": 0, "datapath": "all"}
 
 
@@ -27,7 +28,8 @@ def opened(out: Path, given: Mapping[str, Any], resume: bool) -> Iterator[tuple[
     """(journal, ledger) of the campaign in a folder, new or resumed.
 
     given    dut, judge, timeout, seed, datapath, max_size as they were given, None where they were not
-    Raises   ParameterError: a journal without --resume, none with it, other options than the journal's
+    Raises   ParameterError: a journal without --resume, none with it, other options than the journal's;
+             DeviceError for a device that cannot be used; a new folder is not made then
     """
     if resume and not (out / FILE).is_file():
         raise ParameterError("--resume", f"given for {str(out)!r}, which has no {FILE}", "a folder that qgru fuzz wrote")
@@ -35,6 +37,7 @@ def opened(out: Path, given: Mapping[str, Any], resume: bool) -> Iterator[tuple[
         raise ParameterError("OUT", f"{str(out)!r}, which holds a campaign", "another folder, or --resume")
     if not resume and out.exists() and any(out.iterdir()):
         raise ParameterError("OUT", f"{str(out)!r}, which holds other files", "a new or an empty folder")
+    fresh = None if resume else _begun(given)
     out.mkdir(parents=True, exist_ok=True)
     with Journal(out) as journal:
         known = ledgers(journal.entries)
@@ -42,19 +45,31 @@ def opened(out: Path, given: Mapping[str, Any], resume: bool) -> Iterator[tuple[
             raise ParameterError("--resume", f"given for {str(out)!r}, which merges {len(known)} campaigns", "one campaign")
         if known:
             (ledger,) = known.values()
+            _check_shrunk(ledger)
             _same_options(ledger, given)
+            _usable(ledger.subject)
         else:
-            ledger = _begun(given)
+            ledger = fresh or _begun(given)
             journal.add(header(ledger.campaign.name, ledger.subject))
         yield journal, ledger
+
+
+def _check_shrunk(ledger: Ledger) -> None:
+    for entry in ledger.shrunk.values():
+        shrunk_problem(ledger, entry)
 
 
 def _begun(given: Mapping[str, Any]) -> Ledger:
     o: dict[str, Any] = {name: DEFAULTS.get(name) if value is None else value for name, value in given.items()}
     size = (3 if o["judge"] else 8) if o["max_size"] is None else o["max_size"]
-    if not o["timeout"] > 0:
-        raise ParameterError("--timeout", o["timeout"], "a positive number of seconds")
-    return Ledger(Campaign(o["seed"], o["datapath"], size), Subject(o["dut"], bool(o["judge"]), float(o["timeout"])))
+    if not 0 < o["timeout"] <= MAX_SECONDS:
+        raise ParameterError("--timeout", o["timeout"], f"a positive number of seconds, at most {MAX_SECONDS}")
+    subject = Subject(o["dut"], bool(o["judge"]), float(o["timeout"]))
+    return Ledger(Campaign(o["seed"], o["datapath"], size), _usable(subject))
+
+
+def _usable(subject: Subject) -> Subject:
+    return checked_subject(subject.spec, subject.judge, subject.timeout)
 
 
 def _same_options(ledger: Ledger, given: Mapping[str, Any]) -> None:
@@ -108,6 +123,8 @@ def merged(out: Path, folders: Sequence[Path]) -> tuple[list[Ledger], list[Findi
     for folder in folders:
         ledgers(read_journal(folder), known)
     every = [known[key] for key in sorted(known)]
+    for ledger in every:
+        _check_shrunk(ledger)
     out.absolute().parent.mkdir(parents=True, exist_ok=True)
     with atomic_folder(out) as fresh:
         with open(fresh / FILE, "xb") as file:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import sys
@@ -19,6 +20,8 @@ REFUSED = 2  # bad input, or a part that is not installed
 DEFECT = 70  # qgru itself failed; the traceback is shown
 INTERRUPTED = 130
 PIPE_CLOSED = 141  # the reader of stdout went away
+
+MAX_SENTENCE = 2000  # characters of an error; of a longer one the middle is left out
 
 EXTRAS: dict[str, str] = {
     "numba_cuda": "cuda",
@@ -75,6 +78,8 @@ def complain(sentence: str) -> None:
     """Print `qgru: <sentence>` on stderr, on one line, with control characters escaped."""
     line = " ".join(sentence.split())
     safe = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in line)
+    if len(safe) > MAX_SENTENCE:
+        safe = f"{safe[: MAX_SENTENCE - 300]} ... {safe[-300:]}"
     click.echo(f"qgru: {safe}", err=True)
 
 
@@ -89,9 +94,10 @@ def os_sentence(error: OSError) -> str:
 def guarded(command: click.Command, arguments: Sequence[str] | None = None) -> int:
     """Run a click command and return its exit code.
 
-    A subcommand returns its exit code (None is 0). QgruError, OSError and a missing optional package become one
+    A subcommand returns its exit code (None is 0). QgruError, OSError, MemoryError and a missing optional package become one
     sentence and 2; usage errors are click's and 2; Ctrl-C is 130; anything else is a defect: traceback and 70.
     """
+    _lenient_streams()
     if "_QGRU_COMPLETE" in os.environ:  # the shell asks for completions; click answers and exits
         command.main(prog_name="qgru")
     try:
@@ -112,6 +118,16 @@ def guarded(command: click.Command, arguments: Sequence[str] | None = None) -> i
         return _refused_or_defect(error)
 
 
+def _lenient_streams() -> None:
+    """Escape what the terminal's encoding cannot show; stand in for a stdout or stderr that is closed."""
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115 - as long as the process
+        elif isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
 def _refused_or_defect(error: Exception) -> int:
     from golden.spec.errors import QgruError
 
@@ -122,6 +138,8 @@ def _refused_or_defect(error: Exception) -> int:
         sentence = os_sentence(error)
     elif isinstance(error, ModuleNotFoundError):
         sentence = missing_part(error)
+    elif isinstance(error, MemoryError):
+        sentence = f"memory is used up ({str(error) or 'no size is known'}), expected a smaller input"
     if sentence is None:
         traceback.print_exception(error)
         return DEFECT

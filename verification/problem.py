@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
 
+from golden.spec.errors import ParameterError
 from golden.spec.params import Params
 from golden.spec.serial import from_plain, to_plain
 from golden.spec.trace import DynamicState, Trace
+
+FIELDS = frozenset({"params", "arrays", "x", "h0", "state", "mask", "zoneout", "training", "reverse"})
+DTYPES = ("bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64", "float16", "float32", "float64")
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,14 +79,25 @@ class Problem:
 
     @classmethod
     def from_json(cls, text: str) -> Problem:
-        """The problem that to_json wrote."""
-        plain = json.loads(text)
-        arrays = {name: _unpack(a) for name, a in plain["arrays"].items()}
-        h0 = _unpack(plain["h0"])
+        """The problem that to_json wrote.
+
+        Raises   ParameterError naming the field that is missing, unknown or wrong; what forward checks is checked there
+        """
+        try:
+            plain = json.loads(text)
+        except (ValueError, RecursionError):
+            raise ParameterError("problem", f"{len(text)} characters that are no JSON", "what Problem.to_json wrote") from None
+        if not isinstance(plain, dict) or set(plain) != FIELDS or not isinstance(plain["arrays"], dict):
+            raise ParameterError("problem", "JSON of another form", f"an object with {', '.join(sorted(FIELDS))}")
+        arrays = {name: _unpack(name, a) for name, a in plain["arrays"].items()}
+        h0: Any = None if plain["h0"] is None else _unpack("h0", plain["h0"])
         if plain["state"] is not None:
-            h0 = DynamicState(**{**plain["state"], "h": _unpack(plain["state"]["h"])})
+            h0 = _state(plain["state"])
+        mask = None if plain["mask"] is None else _unpack("mask", plain["mask"])
         options = {k: plain[k] for k in ("zoneout", "training", "reverse")}
-        return cls(from_plain(plain["params"], arrays), _unpack(plain["x"]), h0, _unpack(plain["mask"]), **options)
+        if type(options["zoneout"]) not in (int, float) or any(type(options[k]) is not bool for k in ("training", "reverse")):
+            raise ParameterError("options", repr(options)[:80], "a number for zoneout, true or false for training and reverse")
+        return cls(from_plain(plain["params"], arrays), _unpack("x", plain["x"]), h0, mask, **options)
 
     def to_code(self) -> str:
         """Python that rebuilds the problem, for a failing example."""
@@ -99,10 +114,26 @@ def _pack(array: np.ndarray) -> dict[str, Any]:
     return {"dtype": str(array.dtype), "shape": list(array.shape), "data": np.asarray(array).reshape(-1).tolist()}
 
 
-def _unpack(packed: Any) -> Any:
-    if packed is None:
-        return None
-    return np.asarray(packed["data"], packed["dtype"]).reshape(packed["shape"])
+def _unpack(name: str, packed: Any) -> np.ndarray:
+    """The array of _pack; only of numbers, and nothing is allocated but for those that are there."""
+    data, dtype, shape = (packed.get(k) if isinstance(packed, dict) else None for k in ("data", "dtype", "shape"))
+    if not isinstance(data, list) or not all(type(v) in (int, float, bool) for v in data) or dtype not in DTYPES:
+        raise ParameterError(name, "of another form", f"an object with data, shape and dtype, one of {', '.join(DTYPES)}")
+    if not isinstance(shape, list) or not all(type(n) is int and n >= 0 for n in shape):
+        raise ParameterError(f"{name} shape", repr(shape)[:80], "a list of sizes")
+    try:
+        with np.errstate(over="ignore"):
+            return np.asarray(data, dtype).reshape(shape)
+    except (ValueError, OverflowError):
+        found = f"{len(data)} numbers for {dtype} of shape {repr(shape)[:80]}"
+        raise ParameterError(name, found, "as many as the shape has, each in the range of its dtype") from None
+
+
+def _state(value: Any) -> DynamicState:
+    known = {f.name for f in fields(DynamicState)}
+    if not isinstance(value, dict) or set(value) != known:
+        raise ParameterError("state", "of another form", f"an object with {', '.join(sorted(known))}")
+    return DynamicState(**{**value, "h": _unpack("state h", value["h"])})
 
 
 def _short(value: Any) -> str:

@@ -71,7 +71,10 @@ def checked_scale(name: str, value: Any) -> float:
     """value as a Python float that is exactly a positive, finite binary32 number."""
     if isinstance(value, (bool, np.bool_)) or not isinstance(value, (int, float, np.floating, np.integer)):
         raise ParameterError(name, repr(value), "a positive binary32 number")
-    number = float(value)
+    try:
+        number = float(value)
+    except OverflowError:
+        number = float("inf")
     with np.errstate(over="ignore"):
         exact = np.isfinite(number) and number > 0 and float(np.float32(number)) == number
     if not exact:

@@ -40,6 +40,8 @@ def test_a_command_returns_its_exit_code(result, code):
         (ParameterError("s_x", 0.0, "a positive number"), "qgru: s_x is 0.0, expected a positive number\n"),
         (FileNotFoundError(2, "No such file or directory", "a.npz"), "qgru: a.npz: No such file or directory\n"),
         (OSError("disk on fire"), "qgru: disk on fire\n"),
+        (MemoryError("2 TiB"), "qgru: memory is used up (2 TiB), expected a smaller input\n"),
+        (ParameterError("x", "y" * 5000, "less"), f"qgru: x is {'y' * 1695} ... {'y' * 285}, expected less\n"),
         (
             ModuleNotFoundError("No module named 'g2p_en'", name="g2p_en"),
             'qgru: g2p_en is not installed, expected it for this command: pip install "qgru[examples]"\n',

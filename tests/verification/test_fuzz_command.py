@@ -41,6 +41,34 @@ def wrong(tmp_path_factory):
     return out, code
 
 
+@pytest.mark.parametrize("timeout", ["inf", "nan", "-1", "1e300"])
+def test_a_timeout_that_is_no_time_is_refused(timeout, tmp_path, capsys):
+    assert fuzz(tmp_path / "out", "--timeout", timeout, "--examples", 1, "--workers", 0) == 2
+    assert "--timeout is" in capsys.readouterr().err and not (tmp_path / "out").exists()
+
+
+def test_a_device_that_is_not_there_leaves_no_campaign(tmp_path, capsys):
+    for dut in ("so:./no.so", "py:no.such:thing", "cmd:/no/such/program", "other"):
+        assert fuzz(tmp_path / "out", "--dut", dut, "--examples", 1, "--workers", 0) == 2
+        assert capsys.readouterr().err.count("\n") == 1 and not (tmp_path / "out").exists()
+
+
+def test_a_journal_that_brings_code_or_damage_is_refused_and_nothing_is_written(wrong, tmp_path, capsys):
+    text = (wrong[0] / FILE).read_text()
+    shrunk = next(json.loads(line) for line in text.splitlines() if '"shrunk"' in line)
+    bad = {
+        "stage": text.replace('"stage":"', '"stage":"x\\nimport os #', 1),
+        "problem": text + json.dumps(shrunk | {"problem": "{}"}) + "\n",
+    }
+    for name, content in bad.items():
+        (tmp_path / name).mkdir()
+        (tmp_path / name / FILE).write_text(content)
+        assert fuzz("merge", tmp_path / "out", tmp_path / name) == 2
+        assert fuzz(tmp_path / name, "--resume", "--examples", 1, "--workers", 0) == 2
+        out, err = capsys.readouterr()
+        assert out == "" and err.count("\n") == 2 and not (tmp_path / "out").exists()
+
+
 def test_findings_are_shrunk_grouped_and_written(wrong):
     out, code = wrong
     assert code == 1

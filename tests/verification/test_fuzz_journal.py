@@ -10,6 +10,7 @@ import pytest
 
 from golden.spec.errors import ParameterError
 from verification.fuzz.campaign import Campaign
+from verification.fuzz.findings import shrunk_problem
 from verification.fuzz.group import chosen, groups
 from verification.fuzz.journal import FILE, Journal, header, read_journal
 from verification.fuzz.ledger import Ledger, ledgers, union
@@ -69,6 +70,71 @@ def test_a_damaged_line_inside_is_refused_with_its_number(tmp_path, line):
     (tmp_path / FILE).write_bytes(b"\n".join([first, line, second]) + b"\n")
     with pytest.raises(ParameterError, match="line 2 is not an entry"):
         read_journal(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("entry", "sentence"),
+    [
+        (header(NAME, Subject()) | {"version": 2}, "version 2, not 'qgru fuzz journal' version 1"),
+        (header("fuzz2-0-all-8", Subject()), "draws of version 1"),
+        (header("fuzz1-\u0660-all-8", Subject()), "campaign is"),
+        (header(NAME, Subject(timeout=10**400)), "timeout"),
+        (header(NAME, Subject()) | {"more": []}, "an unknown field 'more'"),
+        (shard(0, 8, finding(3, "z\nimport os")), "stage 'z"),
+        (shard(0, 8, finding(3, outcome="\x1b[2J")), "outcome"),
+        (shard(0, 8, finding(3) | {"more": []}), "an unknown field 'more'"),
+        (shard(0, 8) | {"outcomes": {"equal": 10**400}}, "where a whole number belongs"),
+        (shard(0, 2**62 + 1), "where a whole number belongs"),
+        (shrunk(3) | {"problem": {}}, "problem {}"),
+        ([1, 2], "a list"),
+    ],
+)
+def test_a_whole_line_that_is_no_entry_is_refused_also_as_the_last(tmp_path, entry, sentence):
+    before = b"" if isinstance(entry, dict) and entry["kind"] == "campaign" else json.dumps(LINES[0]).encode() + b"\n"
+    whole = before + json.dumps(entry).encode() + b"\n"
+    (tmp_path / FILE).write_bytes(whole)
+    for reader in (read_journal, Journal):
+        with pytest.raises(ParameterError) as caught:
+            reader(tmp_path)
+        assert sentence in str(caught.value) and len(str(caught.value)) < 600
+    assert (tmp_path / FILE).read_bytes() == whole
+
+
+def test_a_shrunk_problem_is_checked_before_it_is_used():
+    problem = Campaign(0, "pot", 2).problem(0)
+    ledger = Ledger(Campaign(0, "pot", 2), Subject())
+    assert shrunk_problem(ledger, shrunk(3, problem.to_json())).to_json() == problem.to_json()
+    larger = Campaign(0, "pot", 8).problem(0)
+    with pytest.raises(ParameterError, match="sizes of at most 2"):
+        shrunk_problem(ledger, shrunk(3, larger.to_json()))
+    for text in ("", "[]", "{}", "[" * 5000, problem.to_json().replace('"int32"', '"object"')):
+        with pytest.raises(ParameterError, match="shrunk problem of fuzz1-0-pot-2:3 is damaged"):
+            shrunk_problem(ledger, shrunk(3, text))
+
+
+def test_ranges_put_together_one_by_one():
+    rng = random.Random(5)
+    for _ in range(200):
+        ranges = [(a := rng.randrange(40), a + rng.randrange(1, 6)) for _ in range(rng.randrange(12))]
+        inside = sorted({i for a, b in ranges for i in range(a, b)})
+        want = []
+        for i in inside:
+            if want and want[-1][1] == i:
+                want[-1] = want[-1][0], i + 1
+            else:
+                want.append((i, i + 1))
+        assert union(ranges) == want
+
+
+def test_many_shards_with_gaps_and_failures_are_put_together():
+    ledger = Ledger(Campaign(), Subject())
+    for i in range(4000):
+        ledger.add_shard(shard(16 * i, 16 * i + 8, *(finding(16 * i + k, explanations=["ties-up"]) for k in range(8))))
+    assert len(ledger.covered) == 4000 and len(groups(ledger)[0].indices) == 32000
+    with pytest.raises(ParameterError, match="both differs at h and equal"):
+        ledger.add_shard(shard(15, 17))
+    ledger.add_shard(shard(8, 16))
+    assert ledger.covered[0] == (0, 24)
 
 
 def test_a_journal_has_one_writer(tmp_path):

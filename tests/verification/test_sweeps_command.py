@@ -29,6 +29,50 @@ def test_json_and_journal(capsys, tmp_path):
     assert len((tmp_path / "j").read_text().splitlines()) == 7
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"seconds": "1"}, {"seconds": float("nan")}, {"seconds": 10**400}, {"seconds": None}, {"compared": -1},
+        {"compared": True}, {"mismatches": 10**300}, {"mismatches": 1}, {"first": [1]}, {"first": 7}, {"piece": 3},
+    ],
+)  # fmt: skip
+def test_a_damaged_journal_is_refused_and_kept(change, capsys, tmp_path):
+    call = ["sweep", "ties_up", "--params", "s=3", "--range", "0:64", "--jobs", "1", "--json", "--resume", str(tmp_path / "j")]
+    assert main(call) == 0
+    entry = json.loads((tmp_path / "j").read_text())
+    (tmp_path / "j").write_text(text := json.dumps(entry | change, sort_keys=True) + "\n")
+    capsys.readouterr()
+    assert main(call) == 2
+    out, err = capsys.readouterr()
+    assert out == "" and "expected a line of a sweep's journal" in err and err.count("\n") == 1
+    assert (tmp_path / "j").read_text() == text
+
+
+def test_a_file_that_is_no_journal_is_not_cut_but_a_torn_line_is(capsys, tmp_path):
+    file = tmp_path / "j"
+    call = ["sweep", "ties_up", "--params", "s=3", "--range", "0:64", "--jobs", "1", "--resume", str(file)]
+    file.write_text("notes without a line end")
+    assert main(call) == 2 and file.read_text() == "notes without a line end"
+    file.unlink()
+    assert main(call) == 0
+    whole = file.read_bytes()
+    for length in (3, len(whole) - 1):
+        file.write_bytes(whole[:length])
+        assert main(call) == 0 and file.read_bytes().count(b"\n") == 1 and json.loads(file.read_bytes())["compared"] == 64
+    capsys.readouterr()
+
+
+@pytest.mark.parametrize(
+    ("step", "params"),
+    [("quantize", "scale=1" + "0" * 400), ("ties_up", "s=" + "9" * 5000), ("ties_up", "s=" + "[" * 5000)],
+)
+def test_constants_of_any_size_are_refused(step, params, capsys):
+    given = params if step == "ties_up" else f"{params} zero_point=0 fmt=int8"
+    assert main(["sweep", step, "--params", given]) == 2
+    out, err = capsys.readouterr()
+    assert out == "" and "--params" in err and len(err) < 2100
+
+
 def test_a_mismatch_is_reported_kept_and_replayed(capsys, tmp_path, monkeypatch):
     monkeypatch.setattr(elements, "ties_up_at", elements.ties_away_at)
     twin.loops.cache_clear()

@@ -74,7 +74,7 @@ class Record:
         """
         try:
             whole = json.loads(text)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise ParameterError(name, f"no JSON ({error})", "a coverage record") from None
         wanted = {"format", "format_version", "sources", "propagation", "points"}
         if not isinstance(whole, dict) or set(whole) != wanted or whole["format"] != FORMAT:

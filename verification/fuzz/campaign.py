@@ -18,7 +18,7 @@ CHOICES = ("all", *DATAPATHS)
 MAX_SEED = 2**53 - 1
 MAX_INDEX = 2**62
 LARGEST = 64
-_NAME = re.compile(rf"fuzz(\d+)-(\d+)-({'|'.join(sorted(CHOICES, key=len, reverse=True))})-(\d+)")
+_NAME = re.compile(rf"fuzz(\d+)-(\d+)-({'|'.join(sorted(CHOICES, key=len, reverse=True))})-(\d+)", re.ASCII)
 
 
 @dataclass(frozen=True)

@@ -7,10 +7,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from golden.sequence import forward
-from golden.spec.errors import QgruError
+from golden.spec.arrays import check_shape
+from golden.spec.errors import ParameterError, QgruError
 from vectors.case import Case, case_from_trace
 from verification.fuzz.edits import sizes
 from verification.fuzz.group import Group, groups
+from verification.fuzz.journal import Entry
 from verification.fuzz.ledger import Ledger
 from verification.problem import Problem
 
@@ -76,7 +78,24 @@ def _smallest(ledger: Ledger, group: Group) -> tuple[int, Problem, str]:
     if not fitting:
         return group.indices[0], ledger.campaign.problem(group.indices[0]), ""
     best = min(fitting, key=lambda e: (len(e["explanations"]), len(e["problem"]), e["index"]))
-    return best["index"], Problem.from_json(best["problem"]), best["report"]
+    return best["index"], shrunk_problem(ledger, best), best["report"]
+
+
+def shrunk_problem(ledger: Ledger, entry: Entry) -> Problem:
+    """The problem of a shrunk entry.
+
+    Raises   ParameterError naming its place: damaged, or larger than the campaign's problems
+    """
+    place = f"shrunk problem of {ledger.campaign.name}:{entry['index']}"
+    try:
+        problem = Problem.from_json(entry["problem"])
+        check_shape("x", problem.x, (None, None, None))
+    except QgruError as error:
+        raise ParameterError(place, f"damaged ({error})", "what qgru fuzz wrote") from None
+    found = sizes(problem)
+    if max(found.values()) > ledger.campaign.max_size:
+        raise ParameterError(place, f"of the sizes {found}", f"sizes of at most {ledger.campaign.max_size}")
+    return problem
 
 
 def case_of(finding: Finding) -> Case | None:

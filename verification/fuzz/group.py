@@ -51,7 +51,7 @@ def groups(ledger: Ledger) -> list[Group]:
             cause = min(counts, key=lambda n: (-counts[n], "@" not in n, _RANK[n]))
             members = tuple(i for i, names in left.items() if cause in names)
             out.append(Group(datapath, cause, members, True))
-            left = {i: names for i, names in left.items() if i not in set(members)}
+            left = {i: names for i, names in left.items() if cause not in names}
         others: dict[str, list[int]] = {}
         explained = {i for group in out if group.datapath == datapath for i in group.indices}
         for index, finding in findings.items():

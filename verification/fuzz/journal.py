@@ -8,6 +8,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
@@ -23,6 +24,14 @@ FORMAT = "qgru fuzz journal"
 VERSION = 1
 MAX_BYTES = 1 << 32
 MAX_LINE = 1 << 26
+SAID = 200  # characters of what is wrong with a line
+FIELDS = {
+    "campaign": {"kind", "format", "version", "campaign", "subject"},
+    "shard": {"kind", "start", "stop", "compared", "outcomes", "not_run", "findings"},
+    "shrunk": {"kind", "index", "sizes", "tried", "problem", "outcome", "stage", "explanations", "report"},
+    "diagnosed": {"kind", "index", "explanations", "all"},
+}
+FINDING = {"index", "datapath", "outcome", "stage", "detail", "explanations"}
 Entry = dict[str, Any]
 
 
@@ -94,21 +103,27 @@ def _read(path: Path) -> tuple[list[Entry], int]:
                 break
             try:
                 entry = json.loads(line)
-                check_entry(entry, bool(entries))
-            except (ValueError, KeyError, TypeError, RecursionError) as error:
+            except (ValueError, RecursionError):
                 if not file.read(1):
                     break  # a torn page at the end may hold any bytes
-                raise ParameterError(f"{path} line {number}", f"not an entry ({error})", "a line of a journal") from None
+                raise ParameterError(f"{path} line {number}", "not an entry (no JSON)", "a line of a journal") from None
+            try:
+                check_entry(entry, bool(entries))
+            except (ValueError, KeyError, TypeError, OverflowError) as error:
+                said = f"not an entry ({str(error)[:SAID]})"
+                raise ParameterError(f"{path} line {number}", said, "a line of a journal") from None
             entries.append(entry)
             good += len(line)
     return entries, good
 
 
 def check_entry(entry: Any, begun: bool) -> None:
-    """Raise ValueError, KeyError or TypeError for what is no entry."""
+    """Raise ValueError, KeyError, TypeError or OverflowError for what is no entry."""
     if not isinstance(entry, dict):
         raise ValueError(f"a {type(entry).__name__}")
     kind = entry["kind"]
+    if isinstance(kind, str) and kind in FIELDS:
+        _known(entry, FIELDS[kind])
     if kind == "campaign":
         if entry["format"] != FORMAT or entry["version"] != VERSION:
             raise ValueError(f"{entry['format']!r} version {entry['version']!r}, not {FORMAT!r} version {VERSION}")
@@ -123,15 +138,20 @@ def check_entry(entry: Any, begun: bool) -> None:
         if stop <= start or not all(start <= _index(f["index"]) < stop for f in entry["findings"]):
             raise ValueError(f"a shard of {start}...{stop}")
         for finding in entry["findings"]:
-            _texts(finding, "datapath", "outcome", "stage", "detail")
+            _known(finding, FINDING)
+            _words(finding, "datapath", "outcome", "stage")
+            _texts(finding, "detail")
             if finding["explanations"] is not None:
                 _names(finding["explanations"])
         for counts in (entry["outcomes"], entry["not_run"]):
-            if not isinstance(counts, Mapping) or any(type(n) is not int for n in counts.values()):
+            if not isinstance(counts, Mapping):
                 raise ValueError(f"counts {counts!r}")
+            for count in counts.values():
+                _index(count)
     elif kind == "shrunk":
         _index(entry["index"])
-        _texts(entry, "problem", "report", "outcome", "stage")
+        _texts(entry, "problem", "report")
+        _words(entry, "outcome", "stage")
         _names(entry["explanations"])
     elif kind == "diagnosed":
         _index(entry["index"])
@@ -147,20 +167,34 @@ def subject_of(entry: Mapping[str, Any]) -> Subject:
     who = entry["subject"]
     if set(who) != {"spec", "judge", "timeout"} or not isinstance(who["spec"], str) or type(who["judge"]) is not bool:
         raise ValueError(f"subject {who!r}")
-    if not isinstance(who["timeout"], (int, float)) or not who["timeout"] > 0:
+    if type(who["timeout"]) not in (int, float) or not 0 < who["timeout"] <= sys.float_info.max:
         raise ValueError(f"timeout {who['timeout']!r}")
     return Subject(who["spec"], who["judge"], float(who["timeout"]))
 
 
 def _index(value: Any) -> int:
     if type(value) is not int or not 0 <= value <= MAX_INDEX:
-        raise ValueError(f"{value!r} where a whole number belongs")
+        raise ValueError(f"{repr(value)[:80]} where a whole number belongs")
     return value
+
+
+def _known(entry: Mapping[str, Any], names: set[str]) -> None:
+    for name in entry:
+        if name not in names:
+            raise ValueError(f"an unknown field {name!r}")
 
 
 def _texts(entry: Mapping[str, Any], *names: str) -> None:
     for name in names:
         if not isinstance(entry[name], str):
+            raise ValueError(f"{name} {entry[name]!r}")
+
+
+def _words(entry: Mapping[str, Any], *names: str) -> None:
+    """Texts that stand in a line of examples.py and on the terminal: nothing that ends the line or moves the cursor."""
+    _texts(entry, *names)
+    for name in names:
+        if not entry[name].isprintable():
             raise ValueError(f"{name} {entry[name]!r}")
 
 

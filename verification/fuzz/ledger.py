@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from bisect import bisect_left, bisect_right, insort
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
@@ -32,6 +33,8 @@ class Ledger:
     findings: dict[int, Entry] = field(default_factory=dict)
     diagnosed: dict[int, Entry] = field(default_factory=dict)
     shrunk: dict[int, Entry] = field(default_factory=dict)
+    _union: _Union = field(default_factory=lambda: _Union())
+    _failed: list[int] = field(default_factory=list)  # the keys of findings, in order
 
     def explanations(self, index: int) -> list[str] | None:
         """The deviations that explain a finding; None where it was not asked."""
@@ -55,7 +58,7 @@ class Ledger:
     @property
     def covered(self) -> list[Range]:
         """The ranges of indices that were run, in order, none touching another."""
-        return union(self.shards)
+        return self._union.ranges
 
     @property
     def problems(self) -> int:
@@ -94,20 +97,23 @@ class Ledger:
         """
         start, stop = entry["start"], entry["stop"]
         found = {f["index"]: f for f in entry["findings"]}
-        for first, last in self.covered:
+        order = sorted(found)
+        for first, last in self._union.touched(start, stop):
             low, high = max(start, first), min(stop, last)
-            again = {i for i in found if low <= i < high} | {i for i in self.findings if low <= i < high}
-            for i in sorted(again):
+            for i in sorted({*_between(order, low, high), *_between(self._failed, low, high)}):
                 before, now = (_key(self.findings.get(i)), _key(found.get(i)))
                 if before != now:
                     raise ParameterError(
                         f"{self.campaign.name}:{i} on {self.subject.spec}", f"both {_said(before)} and {_said(now)}",
                         "one result, since both journals hold it",
                     )  # fmt: skip
+        self._union.add(start, stop)
         same = self.shards.get((start, stop))
         if same is None or _text(entry) < _text(same):
             self.shards[start, stop] = entry
         for i, f in found.items():
+            if i not in self.findings:
+                insort(self._failed, i)
             self.findings[i] = min(f, self.findings.get(i, f), key=_text)
 
     def add_shrunk(self, entry: Entry) -> None:
@@ -126,6 +132,40 @@ class Ledger:
             yield self.shrunk[i]
 
 
+class _Union:
+    """Ranges put together as they come: in order, none touching another."""
+
+    def __init__(self) -> None:
+        self._starts: list[int] = []
+        self._stops: list[int] = []
+
+    @property
+    def ranges(self) -> list[Range]:
+        """All of them."""
+        return list(zip(self._starts, self._stops))
+
+    def _place(self, start: int, stop: int) -> slice:
+        return slice(bisect_left(self._stops, start), bisect_right(self._starts, stop))
+
+    def touched(self, start: int, stop: int) -> list[Range]:
+        """Those that a range overlaps or touches."""
+        place = self._place(start, stop)
+        return list(zip(self._starts[place], self._stops[place]))
+
+    def add(self, start: int, stop: int) -> None:
+        """Put a range to the others."""
+        place = self._place(start, stop)
+        self._starts[place], self._stops[place] = (
+            [min([start, *self._starts[place]])],
+            [max([stop, *self._stops[place]])],
+        )
+
+
+def _between(ordered: list[int], low: int, high: int) -> list[int]:
+    """The numbers in low...high-1 of an ordered list."""
+    return ordered[bisect_left(ordered, low) : bisect_left(ordered, high)]
+
+
 def _key(finding: Entry | None) -> tuple[str, str] | None:
     return None if finding is None else (finding["outcome"], finding["stage"])
 
@@ -140,13 +180,10 @@ def _text(entry: Entry) -> str:
 
 def union(ranges: Iterable[Range]) -> list[Range]:
     """Ranges put together: in order, none touching another."""
-    out: list[Range] = []
-    for start, stop in sorted(ranges):
-        if out and start <= out[-1][1]:
-            out[-1] = out[-1][0], max(out[-1][1], stop)
-        else:
-            out.append((start, stop))
-    return out
+    out = _Union()
+    for start, stop in ranges:
+        out.add(start, stop)
+    return out.ranges
 
 
 def ledgers(entries: Iterable[Entry], known: dict[Any, Ledger] | None = None) -> dict[tuple[str, str], Ledger]:

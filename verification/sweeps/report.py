@@ -94,6 +94,9 @@ def _limits(step: str, name: str) -> tuple[int, int]:
 
 def _check_scale(name: str, value: int | float | str | None) -> None:
     with np.errstate(over="ignore", under="ignore"):
-        real = np.float32(value) if isinstance(value, (int, float)) else np.float32("nan")
+        try:
+            real = np.float32(value) if isinstance(value, (int, float)) else np.float32("nan")
+        except OverflowError:
+            real = np.float32("inf")
     if not (np.isfinite(real) and real > 0):
         raise ParameterError(f"--params {name}", repr(value), "a positive, finite binary32 number")

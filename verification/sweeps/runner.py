@@ -24,6 +24,8 @@ from verification.sweeps.twin import NOWHERE, arguments, compare_gpu, compare_ho
 HOST_CHUNK, GPU_CHUNK = 1 << 14, 1 << 26  # inputs at a time: what the caches hold, what fills a GPU
 HOST_PIECE, GPU_PIECE = 1 << 24, 1 << 32  # inputs of a line of the journal
 SAMPLE = 1 << 16
+MAX_BYTES = 1 << 30  # of a journal
+BEGIN = b'{"compared": '  # of every line
 
 
 @dataclass(frozen=True)
@@ -170,8 +172,10 @@ class Journal:
         self.done: dict[str, dict[str, Any]] = {}
         good = 0
         if resume and path.exists():
+            if path.stat().st_size > MAX_BYTES:
+                raise ParameterError(str(path), f"{path.stat().st_size} bytes", f"at most {MAX_BYTES}")
             for line in path.read_bytes().splitlines(keepends=True):
-                if not line.endswith(b"\n"):
+                if not line.endswith(b"\n") and (line.startswith(BEGIN) or BEGIN.startswith(line)):
                     break
                 entry = _entry(path, line)
                 self.done[entry["piece"]] = entry
@@ -197,8 +201,15 @@ class Journal:
 def _entry(path: Path, line: bytes) -> dict[str, Any]:
     try:
         entry = json.loads(line)
-        good = isinstance(entry["piece"], str) and all(isinstance(entry[k], int) for k in ("compared", "mismatches"))
-    except (ValueError, KeyError, TypeError):
+        first = entry["first"]
+        good = (
+            isinstance(entry["piece"], str)
+            and all(type(entry[k]) is int and 0 <= entry[k] < 2**62 for k in ("compared", "mismatches"))
+            and (entry["mismatches"] == 0 if first is None else [type(n) for n in first] == [int, int])
+            and type(entry["seconds"]) in (int, float)
+            and 0 <= entry["seconds"] < 2**62
+        )
+    except (ValueError, KeyError, TypeError, RecursionError):
         good = False
     if not good:
         raise ParameterError(str(path), repr(line[:60]), "a line of a sweep's journal")

@@ -105,7 +105,7 @@ def parsed(step: str, text: str) -> Sweep:
             raise ParameterError("--params", repr(word), "NAME=VALUE")
         try:
             constants[key] = json.loads(value)
-        except json.JSONDecodeError:
+        except (ValueError, RecursionError):  # a word, or more digits than a number may have
             constants[key] = value
         if not isinstance(constants[key], (int, float, str)) or isinstance(constants[key], bool):
             raise ParameterError("--params", repr(word), "a number or a word")
