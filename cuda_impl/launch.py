@@ -269,6 +269,8 @@ def host_array(name: str, array: Any) -> Any:
     """
     if isinstance(array, np.ndarray) or array is None:
         return array
+    if type(array).__module__.partition(".")[0] == "torch" and getattr(array, "is_cuda", False):
+        return array.detach().cpu().numpy()  # on its own device, in the order of torch's current stream
     if is_gpu_array(array):
         return gpu_array(array).copy_to_host()
     if hasattr(array, "__dlpack_device__") and hasattr(array, "__dlpack__"):

@@ -16,7 +16,17 @@ from golden.spec.params import MShiftDynamicParams, MShiftParams, Params, PotPar
 
 
 def prepare_gpu(params: Params) -> Any:
-    """A parameter set on the current device, ready to run by the fastest kernel that takes it."""
+    """A parameter set on the current device, ready to run there by the fastest kernel that takes it, whatever is current then.
+
+    Raises   ParameterError, at a run, for an array that lies on another device
+    """
+    from cuda_impl.fast.gpu_device import at_home
+    from cuda_impl.fast.gpu_driver import device_number
+
+    return at_home(_prepared(params), device_number())
+
+
+def _prepared(params: Params) -> Any:
     from cuda_impl.fast import gpu_grid_network
     from cuda_impl.fast.gpu_moving_network import MovingNetwork, takes_moving
     from cuda_impl.fast.gpu_network import ClusterNetwork

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import ctypes
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 
 import numpy as np
@@ -115,6 +116,20 @@ class GridNetwork:
         out: Any = None,
     ) -> Any:
         """h [T+1,N,H] on the device, in the narrowest type of the state; see cuda_impl.fast.network."""
+        return self.start(x, h0, mask=mask, zoneout=zoneout, training=training, reverse=reverse, out=out)()
+
+    def start(
+        self,
+        x: Any,
+        h0: Any = None,
+        *,
+        mask: Any = None,
+        zoneout: float = 0.0,
+        training: bool = False,
+        reverse: bool = False,
+        out: Any = None,
+    ) -> Callable[[], Any]:
+        """forward, as far as it does not wait; what is called for h, on the device, may wait for the run."""
         self.failure.check()
         torch, p = torch_of(x), self.params
         given = x
@@ -140,8 +155,10 @@ class GridNetwork:
                 self._multiply(torch, x, plan.wx, stream)
             plan.recurrence.start()
             self.failure.bring(stream)
-        if dtype == self.dtype_h:
-            return whole
+        return (lambda: whole) if dtype == self.dtype_h else partial(self._narrowed, torch, whole, out)
+
+    def _narrowed(self, torch: Any, whole: Any, out: Any) -> Any:
+        """States of two bytes in the type that is given back."""
         if torch is not None:
             narrow = whole.to(getattr(torch, self.dtype_h.name))
         else:

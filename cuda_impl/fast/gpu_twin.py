@@ -31,11 +31,13 @@ class TwinNetwork:
         out: Any = None,
     ) -> Any:
         """h [T+1,N,H] on the device, or a DynamicRun; arguments as in the twin."""
+        torch = torch_of(x)
+        if torch is not None:  # the twin's programs run on the default stream
+            torch.cuda.default_stream().wait_stream(torch.cuda.current_stream())
         trace = sequence.forward(
             self.params, x, h0, mask=mask, zoneout=zoneout, training=training, reverse=reverse, device="gpu"
         )
         codes = np.ascontiguousarray(trace.h.astype(narrowest_dtype(self.params.fmt_h)))
-        torch = torch_of(x)
         placed = torch.from_numpy(codes).to(x.device) if torch is not None else put(codes)
         if out is not None:
             out.copy_(placed) if torch is not None else out.copy_to_device(placed)

@@ -66,13 +66,18 @@ def narrowest_dtype(fmt: IntFormat) -> np.dtype:
 def prepare(params: Params, device: str = "auto") -> Network:
     """Pack the weights, constants and tables of a set for a device; the result may be run any number of times.
 
-    device   "auto" (a usable GPU, else the host), "gpu" or "host"
+    device   "auto" (a usable GPU, else the host), "gpu" (the current one), "gpus" (all that are visible, a batch cut between
+             them) or "host"
     Raises   ParameterError for anything else, or a device that is not there
     """
     if type(params) not in PARAMETER_SETS.values():
         raise ParameterError("params", type(params).__name__, "a parameter set of golden.spec.params")
-    if device not in ("auto", "gpu", "host"):
-        raise ParameterError("device", repr(device), "one of auto, gpu, host")
+    if device not in ("auto", "gpu", "gpus", "host"):
+        raise ParameterError("device", repr(device), "one of auto, gpu, gpus, host")
+    if device == "gpus":
+        from cuda_impl.fast.gpu_spread import prepare_spread
+
+        return prepare_spread(params)
     if launch.target(device).kind == "gpu":
         from cuda_impl.fast.gpu import prepare_gpu
 
