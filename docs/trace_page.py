@@ -16,6 +16,10 @@ the output of time t.
 Axes: T steps, S = T + 1 states, N batch, C input size, H hidden size, G = 3H and V = 4H gate columns in the order z, r, g.
 A field without axes is a scalar. `h_zoneout_acc` is there when an inference zoneout is applied, `v` when training. The
 clauses are in [golden/SPEC.md](../golden/SPEC.md).
+
+With moving ranges: the field of a multiplier holds M alone, the shift is a constant of the set. `m_h` is 0 at the first step,
+where the state is taken as it is. `s_b`, `bx` and `br` are those of the first step, also in a run that goes on from a state;
+without any step `s_b` is 0.0 and both biases are 0. `h[t + 1]` is in the scale of time t, and `h_q` is `h[t]` in it.
 """
 TITLES = {
     "mshift": "Datapath M, static (`mshift`)",

@@ -17,7 +17,7 @@ from qgru.show import grouped, print_table
 @click.option("--dut", "spec", help="A device under test: py:module:callable, so:./lib.so or cmd:program and arguments.")
 @click.option("--timeout", type=float, default=60.0, show_default=True, help="With --dut: seconds for a case.")
 @click.option("--strict", is_flag=True, help="With --dut: a case that is not run is a failure.")
-@click.option("--chains/--no-chains", default=True, help="With --dut and no VECTORS: whether the chains of level 1 are run.")
+@click.option("--chains/--no-chains", default=True, help="With --dut: whether the long chains are run.")
 @click.option("--device", type=click.Choice(["auto", "gpu", "host", "simulator"]), default="auto", show_default=True)
 @click.option("--case", "ids", multiple=True, help="Only this case; may be given more than once.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout instead of the table.")

@@ -25,7 +25,7 @@ def check_dut(
     vectors  a folder, or None for the built-in set
     ids      only these cases
     strict   whether a case that is not run counts as a failure
-    chains   whether the built-in set has its chains
+    chains   whether chains are run; those that are named in ids always are
     Returns  0 when everything that ran is equal, 1 otherwise; refused when nothing ran at all
     """
     from golden.spec.errors import ParameterError
@@ -38,7 +38,8 @@ def check_dut(
     for id in ids:
         if id not in cases:
             raise ParameterError("--case", repr(id), "a case of the set")
-    chosen = ids or tuple(cases)
+    left_out = () if chains or vectors is None else cases.ids("chain")
+    chosen = ids or tuple(id for id in cases if id not in left_out)
     outcomes: list[Outcome] = []
     with resolve(spec, timeout) as device, progress("check", len(chosen)) as advance:
         name = device.capabilities.name or spec

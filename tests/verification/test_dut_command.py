@@ -10,6 +10,7 @@ import pytest
 from qgru.check_dut import _shown
 from qgru.cli import main
 from tests.verification.dut_cases import DEVICES, requantize, run_case
+from vectors.chain_case import chain_case
 from vectors.writer import write_set
 
 SPEC = f"py:{DEVICES}:Misbehaving"
@@ -68,6 +69,18 @@ def test_bad_arguments(arguments, sentence, capsys):
 def test_nothing_that_runs_is_refused(folder, capsys):
     assert main(["check", "--dut", SPEC, folder, "--case", "m"]) == 2
     assert "ran none of the 1 cases (the datapath mshift is not declared), expected at least one" in capsys.readouterr().err
+
+
+def test_chains_of_a_folder_are_left_out_when_asked(tmp_path, capsys):
+    chain = chain_case("chain-ties_even", "ties_even", {}, 40, 20, [5])
+    write_set(tmp_path / "set", [requantize("right"), chain], seed=0, version="0")
+    arguments = ["check", "--dut", f"py:{DEVICES}:Golden", str(tmp_path / "set")]
+    assert main(arguments) == 0
+    assert "2 cases equal, 0 failed, 0 not run" in capsys.readouterr().out
+    assert main([*arguments, "--no-chains"]) == 0
+    assert "1 cases equal, 0 failed, 0 not run" in capsys.readouterr().out
+    assert main([*arguments, "--no-chains", "--case", "chain-ties_even"]) == 0
+    assert "1 cases equal, 0 failed, 0 not run" in capsys.readouterr().out
 
 
 def test_the_built_in_set(capsys):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 from collections import Counter
@@ -17,7 +18,7 @@ from tests.verification.dut_cases import DEVICES, requantize, run_case
 from verification.dut.builtin import Builtin
 from verification.dut.device import resolve
 from verification.dut.examine import check
-from verification.dut.library import HEADER
+from verification.dut.library import HEADER, capabilities_of, load
 
 DUT = Path(__file__).parents[2] / "examples" / "dut"
 SET = Builtin()
@@ -68,6 +69,22 @@ def test_the_c_port_gives_every_field(library):
     assert set(counts) == {"equal"}
     fields = {name for o in found for name in o.fields}
     assert fields == {f.name for f in (*FIELDS["mshift"], *FIELDS["pot"])}
+
+
+def test_the_header_gives_a_library_of_c_plus_plus_its_names(tmp_path):
+    compiler = shutil.which("g++")
+    if compiler is None:
+        pytest.skip("g++ is not installed")
+    source, target = tmp_path / "port.cpp", tmp_path / "libport.so"
+    source.write_text(
+        '#include "qgru_dut.h"\n'
+        "uint32_t qgru_dut_version(void) { return QGRU_DUT_VERSION; }\n"
+        'int qgru_dut_capabilities(char *json, size_t) { strcpy(json, "{\\"name\\": \\"plus\\"}"); return 0; }\n'
+    )
+    flags = ["-std=c++17", "-Wall", "-Wextra", "-Werror", "-pedantic", "-shared", "-fPIC", "-I", str(HEADER.parent)]
+    done = subprocess.run([compiler, *flags, "-o", str(target), str(source)], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert capabilities_of(load(str(target)), str(target)) == {"name": "plus"}
 
 
 def test_torch():

@@ -103,6 +103,8 @@ def test_what_is_not_declared_is_not_asked():
         (None, "object is None"),
         ({"step": []}, "step is 'an unknown field'"),
         ({"options": ["fast"]}, "options is ['fast']"),
+        ({"options": "*"}, 'h0, state, refusals, or of "*" for all'),
+        ({"steps": "*"}, "steps is '*', expected a list of names, or an object"),
         ({"limits": {"T": 1.5}}, "limits is"),
         ({"datapaths": {"pot": ["nothing"]}}, "datapaths is 'pot: nothing'"),
     ],
