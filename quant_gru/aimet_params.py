@@ -73,11 +73,17 @@ def pot_from_encodings(
 
 
 def mshift_from_encodings(
-    gru: FloatGru, found: Mapping[str, Encoding], *, shift: int = 18, shift_bias: int = 24, reciprocal: bool = False
+    gru: FloatGru,
+    found: Mapping[str, Encoding],
+    *,
+    shift: int | None = None,
+    shift_bias: int | None = None,
+    reciprocal: bool = False,
 ) -> MShiftParams:
     """The static parameter set of datapath M of a float network with the scales of encodings, exact in binary32.
 
     found    operator -> Encoding, as quant_gru.aimet.load gives it, of MSHIFT_OPERATORS; others are left alone
+    shift, shift_bias  as in quant_gru.build.mshift_params
     Raises   ParameterError naming the encoding: missing, another width than the datapath has, a scale that binary32 does not
              hold, more scales than one, a zero point where there must be none
     """

@@ -9,7 +9,7 @@ import numpy as np
 
 from golden.quantize import quantize, quantize_bias
 from golden.ranges import asymmetric, extremes, symmetric
-from golden.rescale import derive_mshifts, scale_product
+from golden.rescale import scale_product
 from golden.spec.arrays import checked_int
 from golden.spec.errors import ParameterError
 from golden.spec.formats import BIAS_BITS, INT8, INT32, TENSOR_BITS, IntFormat
@@ -19,6 +19,7 @@ from golden.spec.rounding import Rounding
 from golden.tables import gate_table, pot_table
 from quant_gru.calibrate_choice import Calibration, Widths
 from quant_gru.float_gru import FloatGru
+from quant_gru.multipliers import fitted_mshifts
 
 BIAS_OPERATORS = ("weight.bx", "weight.br")
 GateScales = tuple[float, float, float]
@@ -147,8 +148,8 @@ def mshift_params(
     widths: Widths | None = None,
     gate_bits: int = 8,
     gate_scales: GateScales | None = None,
-    shift: int = 18,
-    shift_bias: int = 24,
+    shift: int | None = None,
+    shift_bias: int | None = None,
     x_symmetric: bool = False,
     h_symmetric: bool = False,
     reciprocal: bool = False,
@@ -160,7 +161,8 @@ def mshift_params(
                  gate.*_pre, all alike; the other operators are not tensors of this datapath. It goes before gate_bits,
                  x_symmetric and h_symmetric
     gate_scales  input scales of the gates z, r, g, zero points 0; None is gate_scales_for(gate_bits)
-    shift        s of all multipliers but those of the biases, which use shift_bias
+    shift        s of all multipliers but those of the biases, which use shift_bias; None is 18 and 24, but for a multiplier
+                 that would be too large or next to nothing there, as quant_gru.multipliers.fitted_mshifts has it
     x_symmetric, h_symmetric  E-3 instead of E-2
     reciprocal   x and h0 are quantized by Q-2
     Returns      MShiftParams with int32 biases at the scale s_bx = s_br = f32(s_w * s_x)
@@ -188,8 +190,8 @@ def mshift_from_scales(
     gate_scales: GateScales,
     *,
     gate_bits: int = 8,
-    shift: int = 18,
-    shift_bias: int = 24,
+    shift: int | None = None,
+    shift_bias: int | None = None,
     reciprocal: bool = False,
 ) -> MShiftParams:
     """The static parameter set of datapath M whose scales are given: codes, multipliers and tables.  [SPEC Q-1, Q-4, G-M]
@@ -198,7 +200,7 @@ def mshift_from_scales(
     x, h  (scale, zero point)
     """
     scales, tables = _gates(gate_bits, gate_scales)
-    m: dict[str, Any] = dict(derive_mshifts(s_w, s_r, x[0], h[0], s_bx, s_br, *scales, shift=shift, shift_bias=shift_bias))
+    m: dict[str, Any] = dict(fitted_mshifts(s_w, s_r, x[0], h[0], s_bx, s_br, *scales, shift=shift, shift_bias=shift_bias))
     return MShiftParams(
         W=quantize(gru.W, s_w, 0, INT8),
         R=quantize(gru.R, s_r, 0, INT8),

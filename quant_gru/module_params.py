@@ -15,7 +15,7 @@ import numpy as np
 
 from golden.quantize import quantize, quantize_bias
 from golden.ranges import exponent_minmax, extremes, symmetric
-from golden.rescale import derive_mshifts, scale_product
+from golden.rescale import scale_product
 from golden.spec.arrays import checked_int
 from golden.spec.errors import ParameterError
 from golden.spec.formats import INT8, INT32
@@ -27,6 +27,7 @@ from quant_gru.build import mshift_params, pot_params
 from quant_gru.calibrate_choice import Calibration
 from quant_gru.config import BitwidthConfig
 from quant_gru.float_gru import FloatGru
+from quant_gru.multipliers import SHIFT, SHIFT_BIAS, fitted_mshifts
 
 DATAPATHS = ("pot", "mshift")
 WEIGHTS = ("W", "R", "bx", "br")
@@ -97,9 +98,12 @@ def _rebuild_mshift(old: MShiftParams, gru: FloatGru) -> MShiftParams:
     s_w, _ = symmetric(*extremes(gru.W, tensor="W"), INT8, tensor="W")
     s_r, _ = symmetric(*extremes(gru.R, tensor="R"), INT8, tensor="R")
     s_b = scale_product(s_w, old.s_x, "s_Wx")
-    shifts: dict[str, Any] = {"shift": old.m_z.shift, "shift_bias": old.m_bx.shift}
+    # m_one and m_bx, which is 1, are at the shifts of the set: those of the default are fitted again
+    shift, shift_bias = (None if m.shift == s else m.shift for m, s in ((old.m_one, SHIFT), (old.m_bx, SHIFT_BIAS)))
     gates = old.s_z, old.s_r_gate, old.s_g
-    m: dict[str, Any] = dict(derive_mshifts(s_w, s_r, old.s_x, old.s_h, s_b, s_b, *gates, **shifts))
+    m: dict[str, Any] = dict(
+        fitted_mshifts(s_w, s_r, old.s_x, old.s_h, s_b, s_b, *gates, shift=shift, shift_bias=shift_bias)
+    )
     return replace(
         old, W=quantize(gru.W, s_w, 0, INT8), R=quantize(gru.R, s_r, 0, INT8), bx=quantize_bias(gru.bx, s_b, INT32),
         br=quantize_bias(gru.br, s_b, INT32), s_w=s_w, s_r=s_r, s_bx=s_b, s_br=s_b, **m,
