@@ -107,9 +107,9 @@ class SpreadNetwork:
         whole = None if out is None else move.room(out, shape, dtype)
         places = sorted(self.places, key=lambda place: place.number != move.number)  # rows stay where they are
         parts = [_Part(place, start, stop, batch) for place, (start, stop) in zip(places, cuts(batch, len(places)))]
-        if len(parts) == 1 and parts[0].place.number == move.number:
+        if len(parts) == 1 and parts[0].place.number == move.number and out is None:
             with parts[0].named(), move.entered(parts[0].place):
-                return parts[0].place.network.forward(x, h0, mask=masks, out=out, **options)
+                return parts[0].place.network.forward(x, h0, mask=masks, **options)
         try:
             for part in parts:
                 with part.named(), move.entered(part.place):
