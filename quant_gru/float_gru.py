@@ -81,6 +81,7 @@ def sigmoid(u: np.ndarray) -> np.ndarray:
     return np.where(u >= 0, 1 / (1 + e), e / (1 + e))
 
 
+@np.errstate(all="ignore")  # a value that leaves the range stays inf or NaN, and is refused by its name where it is used
 def run(
     gru: FloatGru, x: Any, h0: Any = None, *, reverse: bool = False, dtype: Any = np.float64
 ) -> dict[str, np.ndarray]:

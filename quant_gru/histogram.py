@@ -48,7 +48,8 @@ class Histogram:
     @property
     def edges(self) -> np.ndarray:
         """float64 [2049]: the bin edges, exact."""
-        return np.ldexp(np.arange(self.start, self.start + BINS + 1, dtype=np.float64), self.width_exponent)
+        with np.errstate(over="ignore"):  # the last edge of values next to the end of binary64 is inf
+            return np.ldexp(np.arange(self.start, self.start + BINS + 1, dtype=np.float64), self.width_exponent)
 
     def merge(self, other: Histogram) -> Histogram:
         """The histogram of both sets of values."""

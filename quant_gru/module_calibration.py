@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import torch
 from torch.nn.utils.rnn import PackedSequence
 
+from golden.spec.errors import ParameterError
 from golden.spec.layout import OPERATOR_FIELDS
 from quant_gru.calibrate import run_rows
 from quant_gru.float_gru import FloatGru
@@ -27,9 +28,11 @@ def observe_layers(
     x        float64 [T,N,C]
     hx       float64 [L*D,N,H] or None
     lengths  int64 [N] where rows end before T; nothing behind their end is taken in
-    Raises   RangeError naming the operator for NaN or inf
+    Raises   RangeError naming the operator for NaN or inf; ParameterError without a step or a row
     """
     steps, batch = x.shape[:2]
+    if not steps or not batch:
+        raise ParameterError("x", f"an array of shape {list(x.shape)}", "at least one step and one row to calibrate on")
     valid = np.ones((steps, batch), bool) if lengths is None else np.arange(steps)[:, None] < lengths
     flipped = np.maximum((np.full(batch, steps) if lengths is None else lengths) - 1 - np.arange(steps)[:, None], 0)
     place = 0
@@ -64,7 +67,19 @@ def batches(data: Any) -> list[Any] | Any:
     """The batches of calibration data: a tensor or a PackedSequence alone, or an iterable of them.
 
     An item that is a tuple or a list, as loaders give them, counts by its first part.
+    Raises   ParameterError for anything else, before or at the batch
     """
     if isinstance(data, (torch.Tensor, PackedSequence)):
         return [data]
-    return (item[0] if isinstance(item, (tuple, list)) and not isinstance(item, PackedSequence) else item for item in data)
+    if isinstance(data, (str, Mapping)) or not (hasattr(data, "__iter__") or hasattr(data, "__getitem__")):
+        found = f"a {type(data).__name__}"
+        raise ParameterError("calibration data", found, "a tensor, a PackedSequence or an iterable of them")
+    return (_batch(item) for item in data)
+
+
+def _batch(item: Any) -> Any:
+    if isinstance(item, (tuple, list)) and item and not isinstance(item, PackedSequence):
+        item = item[0]
+    if not isinstance(item, (torch.Tensor, PackedSequence)):
+        raise ParameterError("a batch of calibration data", f"a {type(item).__name__}", "a tensor or a PackedSequence")
+    return item

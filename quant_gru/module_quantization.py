@@ -114,7 +114,8 @@ class Quantization:
     def observe(self, grus: Grus, x: np.ndarray, hx: np.ndarray | None, lengths: np.ndarray | None) -> None:
         """Take one batch in; arguments as in observe_layers."""
         with self.lock:
-            seen = self.observers or [[Observers(self.method, self.percentile, True) for _ in layer] for layer in grus]
+            known = self.observers or [[Observers(self.method, self.percentile, True) for _ in layer] for layer in grus]
+            seen = [[o.using(self.method) for o in layer] for layer in known]  # a refused batch changes none of them
             observe_layers(grus, seen, x, hx, lengths)
             self.observers, self.pending = seen, True
             self.epoch += 1

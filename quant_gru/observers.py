@@ -198,7 +198,8 @@ def step_extremes(name: str, values: Any, *, reverse: bool = False, valid: np.nd
     valid    bool [T,N]: the rows of each step that count, at least one; the initial state counts whole
     Raises   RangeError naming the operator and step for NaN or inf
     """
-    array = np.asarray(values.detach().cpu() if hasattr(values, "detach") else values, np.float32)
+    with np.errstate(over="ignore"):  # beyond binary32 is inf, and refused
+        array = np.asarray(values.detach().cpu() if hasattr(values, "detach") else values, np.float32)
     if valid is not None:
         valid = np.concatenate([np.ones_like(valid[:1]), valid]) if name == "input.h" else valid
     order = np.arange(len(array))

@@ -17,6 +17,7 @@ CLIP_WEIGHT = 3.0
 SCALES = 16  # raw candidates: the scale that clips nothing, times 1/16 ... 16/16
 FINER = 4  # power-of-two candidates: the exponent that clips nothing, and up to 4 more: down to 1/16 too
 OFFSETS = 21
+LEAST_SCALE, GREATEST_SCALE = 2.0**-126, 2.0**127  # of binary32, about
 
 
 def cost(histogram: Histogram, scale: float, zero_points: np.ndarray, fmt: IntFormat) -> np.ndarray:
@@ -64,11 +65,11 @@ def search(histogram: Histogram, fmt: IntFormat, is_symmetric: bool) -> tuple[fl
     """(scale, zero point) of least cost among SCALES scales, from the one that clips nothing down, and OFFSETS offsets.
 
     The zero point lies in the format, so zero is representable. Of equal costs the widest scale wins. The scale of a
-    histogram of zeros is 0.
+    histogram of zeros, or of values next to zero, is 0; one that binary32 does not hold is given as it is, to be refused.
     """
     widest = _widest(histogram, fmt, is_symmetric)
-    if widest == 0:
-        return 0.0, 0 if is_symmetric else fmt.qmin
+    if not LEAST_SCALE <= widest <= GREATEST_SCALE:
+        return (0.0 if widest < 1 else widest), 0 if is_symmetric else fmt.qmin
     return _best(histogram, [widest * i / SCALES for i in range(SCALES, 0, -1)], fmt, is_symmetric)
 
 

@@ -1,0 +1,80 @@
+"""Calibration data that no one means to give: refused in one sentence that names it, without a warning, or taken as it is."""
+
+from __future__ import annotations
+
+import warnings
+
+import numpy as np
+import pytest
+import torch
+
+from golden.spec.errors import ParameterError, RangeError
+from golden.spec.formats import IntFormat
+from quant_gru import QuantGRU, sqnr
+from quant_gru.histogram import count
+from quant_gru.observers import step_extremes
+
+
+@pytest.fixture(autouse=True)
+def no_warning():
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        yield
+
+
+def module(**options):
+    torch.manual_seed(0)
+    return QuantGRU(3, 5, **options).eval()
+
+
+@pytest.mark.parametrize(
+    "data, sentence",
+    [
+        (None, "calibration data is a NoneType, expected a tensor, a PackedSequence or an iterable of them"),
+        (5, "calibration data is a int, expected"),
+        ("data", "calibration data is a str, expected"),
+        ({"x": torch.zeros(2, 2, 3)}, "calibration data is a dict, expected"),
+        (np.zeros((4, 2, 3)), "a batch of calibration data is a ndarray, expected a tensor or a PackedSequence"),
+        ([torch.zeros(2, 2, 3), {"x": torch.zeros(2, 2, 3)}], "a batch of calibration data is a dict, expected"),
+        ([()], "a batch of calibration data is a tuple, expected"),
+        (torch.zeros(0, 2, 3), "x is an array of shape [0, 2, 3], expected at least one step and one row"),
+        (torch.zeros(2, 0, 3), "x is an array of shape [2, 0, 3], expected at least one step and one row"),
+        (torch.zeros(0, 3), "x is an array of shape [0, 1, 3], expected at least one step and one row"),
+    ],
+)
+def test_what_is_no_calibration_data_is_refused(data, sentence):
+    with pytest.raises(ParameterError) as error:
+        module().calibrate(data)
+    assert str(error.value).startswith(sentence)
+
+
+def test_reals_beyond_binary32_are_refused_by_name():
+    with pytest.raises(RangeError, match="^input.x at step 0 is "):
+        module(dtype=torch.float64).calibrate(torch.full((2, 2, 3), 1e300, dtype=torch.float64))
+    with pytest.raises(RangeError, match="^input.h at step 0 is inf"):
+        module().calibrate(torch.zeros(2, 2, 3), torch.full((1, 2, 5), float("inf")))
+    assert step_extremes("input.x", np.full((1, 1, 1), 3e38)).tolist() == [[np.float32(3e38), np.float32(3e38)]]
+
+
+def counts(gru):
+    return [[state["counts"].tolist() for state in layer] for layer in gru.get_extra_state()["observers"]]
+
+
+def test_a_refused_batch_leaves_no_layer_changed():
+    torch.manual_seed(0)
+    gru = QuantGRU(3, 5, num_layers=2).eval()
+    gru.calibrate(torch.ones(4, 2, 3))
+    before = counts(gru)
+    hx = torch.zeros(2, 2, 5)
+    hx[1] = float("nan")
+    with pytest.raises(RangeError, match="^input.h at step 0 is nan"):  # of the second layer
+        gru.calibrate(torch.full((4, 2, 3), 9.0), hx)
+    assert counts(gru) == before
+
+
+@pytest.mark.parametrize("values", [[5e-324, -5e-324], [1e-310], [1e308, -1e308], [1.79e308]])
+def test_the_search_at_the_ends_of_binary64(values):
+    scale, zero_point = sqnr.search(count(np.array(values)), IntFormat(8, True), False)
+    assert scale >= 0 and -128 <= zero_point <= 127
+    low, high = count(np.array(values)).percentile(99)
+    assert min(values) <= low and high <= max(values)
