@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from contextlib import nullcontext
 from os import PathLike
 from typing import Any
 
@@ -17,7 +16,7 @@ from quant_gru import module_state as state
 from quant_gru.float_gru import FloatGru, from_pytorch
 from quant_gru.module_boundary import check_codes
 from quant_gru.module_calibration import batches, float64
-from quant_gru.module_layers import Rows, Weights, run_layers, run_layers_on_codes
+from quant_gru.module_layers import Rows, Weights, run_in_float32, run_layers_on_codes
 from quant_gru.module_network import Direction
 from quant_gru.module_params import Static
 from quant_gru.module_quantization import Quantization
@@ -246,10 +245,10 @@ class QuantGRU(nn.GRU):
             return super().forward(input, hx)
         if not self.use_quantization:
             return super().forward(input, hx)
-        self._update_flat_weights()
+        self._refresh_flat_weights()
         if isinstance(input, PackedSequence):
             return self._packed(input, hx)
-        if 0 in input.shape[:-1]:  # no rows, or no steps, which it refuses
+        if 0 in input.shape and 0 in input.shape[:-1]:  # no rows, or no steps, which it refuses
             return super().forward(input, hx)
         batched = input.dim() == 3
         x, hx = self._batch(input, hx)
@@ -287,14 +286,15 @@ class QuantGRU(nn.GRU):
 
     def _batch(self, x: torch.Tensor, hx: torch.Tensor | None) -> tuple[torch.Tensor, torch.Tensor | None]:
         """[T,N,C] and [L*D,N,H] of an input in the module's own form, checked as torch.nn.GRU checks it."""
-        if x.dim() not in (2, 3):
-            raise ValueError(f"GRU: Expected input to be 2D or 3D, got {x.dim()}D instead")
-        if hx is not None and hx.dim() != x.dim():
-            raise RuntimeError(f"For {x.dim()}-D input, hx should also be {x.dim()}-D but got {hx.dim()}-D tensor")
-        if x.dim() == 2:
-            batch_dim = 0 if self.batch_first else 1
-            x, hx = x.unsqueeze(batch_dim), None if hx is None else hx.unsqueeze(1)
-        self.check_input(x, None)
+        dims = x.dim()
+        if dims not in (2, 3):
+            raise ValueError(f"GRU: Expected input to be 2D or 3D, got {dims}D instead")
+        if hx is not None and hx.dim() != dims:
+            raise RuntimeError(f"For {dims}-D input, hx should also be {dims}-D but got {hx.dim()}-D tensor")
+        if dims == 2:
+            x, hx = x.unsqueeze(0 if self.batch_first else 1), None if hx is None else hx.unsqueeze(1)
+        if x.shape[2] != self.input_size or x.dtype != self._flat_weights[0].dtype:
+            self.check_input(x, None)
         if hx is not None:
             self.check_hidden_size(hx, self.get_expected_hidden_size(x, None))
         return (x.transpose(0, 1) if self.batch_first else x), hx
@@ -312,13 +312,20 @@ class QuantGRU(nn.GRU):
         return PackedSequence(output, batch_sizes, order, back), self.permute_hidden(h_n, back)
 
     def _run(self, x: torch.Tensor, hx: torch.Tensor | None, rows: Rows | None) -> tuple[torch.Tensor, torch.Tensor]:
-        layers, kind = self._directions(x.device), self.weight_ih_l0.dtype
-        with _without_autocast(x.device.type):
-            x, hx = x.to(torch.float32), None if hx is None else hx.to(torch.float32)
-            output, h_n = run_layers(layers, self._weights(), x, hx, rows, self.dropout if self.training else 0.0)
+        layers, weights = self._directions(x.device), self._weights() if torch.is_grad_enabled() else None
+        output, h_n = run_in_float32(layers, weights, x, hx, rows, self.dropout if self.training else 0.0)
+        kind = self._flat_weights[0].dtype
         return (output, h_n) if kind == torch.float32 else (output.to(kind), h_n.to(kind))
 
     # ---- what forward is made of
+
+    def _refresh_flat_weights(self) -> None:
+        """As _update_flat_weights, at less cost where every flat weight is still the module's own parameter."""
+        own = self._parameters
+        for name, weight in zip(self._flat_weights_names, self._flat_weights):
+            if own.get(name) is not weight:
+                self._update_flat_weights()
+                return
 
     def _weights(self) -> list[list[Weights]]:
         step = 4 if self.bias else 2
@@ -390,7 +397,3 @@ def _options(gru: nn.GRU) -> dict[str, Any]:
 
 def _weights_of(gru: nn.GRU) -> dict[str, torch.Tensor]:
     return {name: value for name, value in gru.state_dict().items() if isinstance(value, torch.Tensor)}
-
-
-def _without_autocast(kind: str) -> Any:
-    return torch.autocast(kind, enabled=False) if torch.is_autocast_enabled(kind) else nullcontext()

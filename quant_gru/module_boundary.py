@@ -82,20 +82,33 @@ class Point:
         name = str(self.dtype).removeprefix("torch.")
         return module_cuda.kernels(self.reciprocal, name, self.device.index or 0, _CHECKS[self.reciprocal, self.dtype])
 
+    @cached_property
+    def _on_cpu(self) -> bool:
+        return self.device.type == "cpu"
+
+    @cached_property
+    def _index(self) -> int | None:
+        return self.device.index
+
+    @property
+    def _usable(self) -> module_cuda.Pair | None:
+        """The kernels of a GPU that is the current one, else None."""
+        return self.kernels if torch.cuda.current_device() == self._index else None
+
     def quantize(self, v: torch.Tensor) -> torch.Tensor:
         """float32 [...] to codes, contiguous.  [SPEC Q-1, Q-2]"""
+        if not self._on_cpu:
+            kernels = self._usable
+            return self.quantize_by_torch(v) if kernels is None else self._quantize_by(kernels[0], v)
         program, numbers = self._numbers
-        if self.device.type != "cpu":
-            if torch.cuda.current_device() != self.device.index or self.kernels is None:
-                return self.quantize_by_torch(v)
-            return self._quantize_by(self.kernels[0], v)
         codes = torch.empty(v.shape, dtype=self.dtype)
         program(v.detach().contiguous().view(-1).numpy(), *numbers, codes.view(-1).numpy())
         return codes
 
     def _quantize_by(self, kernel: module_cuda.Kernel, v: torch.Tensor) -> torch.Tensor:
-        v, codes = v.contiguous(), torch.empty(v.shape, dtype=self.dtype, device=self.device)
-        kernel.start(v.numel(), v, codes, *self._numbers[1])
+        v = v.contiguous()
+        codes, count = torch.empty_like(v, dtype=self.dtype, memory_format=torch.contiguous_format), v.numel()
+        kernel.start(count, (v.data_ptr(), codes.data_ptr(), count), self._numbers[1])
         return codes
 
     def quantize_by_torch(self, v: torch.Tensor) -> torch.Tensor:
@@ -110,18 +123,44 @@ class Point:
 
     def dequantize(self, q: torch.Tensor) -> torch.Tensor:
         """Codes of at most 16 bits to float32: f32(f32(q - zp) * scale).  [SPEC Q-3]"""
-        if self.device.type != "cpu":
-            if torch.cuda.current_device() != self.device.index or self.kernels is None:
-                return self.dequantize_by_torch(q)
-            return self._dequantize_by(self.kernels[1], q)
+        if not self._on_cpu:
+            kernels = self._usable
+            return self.dequantize_by_torch(q) if kernels is None else self._dequantize_by(kernels[1], q)
         reals = torch.empty(q.shape, dtype=torch.float32)
         codes = q.contiguous().view(-1).numpy()
         module_host.to_reals(codes, np.int64(self.zero_point), np.float32(self.scale), reals.view(-1).numpy())
         return reals
 
     def _dequantize_by(self, kernel: module_cuda.Kernel, q: torch.Tensor) -> torch.Tensor:
-        q, reals = q.contiguous(), torch.empty(q.shape, dtype=torch.float32, device=self.device)
-        kernel.start(q.numel(), q, reals, self.scale, self.zero_point)
+        q = q.contiguous()
+        reals, count = torch.empty_like(q, dtype=torch.float32, memory_format=torch.contiguous_format), q.numel()
+        kernel.start(count, (q.data_ptr(), reals.data_ptr(), 0, count, 0, 0), self._back)
+        return reals
+
+    @cached_property
+    def _back(self) -> tuple[float, int]:
+        return self.scale, self.zero_point
+
+    def states(self, h: torch.Tensor, ends: torch.Tensor, index: int, reverse: bool) -> torch.Tensor:
+        """float32 [T,N,H] of the codes h [T+1,N,H] of a run, T > 0, without the first; where it ends goes to ends[index] too.
+
+        ends  float32 [L*D,N,H], contiguous
+        """
+        kernels = None if self._on_cpu else self._usable
+        if kernels is not None:
+            return self._states_by(kernels[1], h, ends, index, reverse)
+        reals = self.dequantize(h[1:])
+        ends[index].copy_(reals[0] if reverse else reals[-1])
+        return reals
+
+    def _states_by(
+        self, kernel: module_cuda.Kernel, h: torch.Tensor, ends: torch.Tensor, index: int, reverse: bool
+    ) -> torch.Tensor:
+        h, (steps, batch, hidden) = h.contiguous(), h.shape
+        reals = torch.empty(steps - 1, batch, hidden, dtype=torch.float32, device=h.device)
+        each, count = batch * hidden, (steps - 1) * batch * hidden
+        source, end = h.data_ptr() + each * h.element_size(), ends.data_ptr() + 4 * each * index
+        kernel.start(count, (source, reals.data_ptr(), end, count, 0 if reverse else count - each, each), self._back)
         return reals
 
     def dequantize_by_torch(self, q: torch.Tensor) -> torch.Tensor:
@@ -146,10 +185,18 @@ def _check(reciprocal: bool, dtype: torch.dtype) -> Callable[[module_cuda.Pair],
             p = replace(p, fmt=IntFormat(16, True)) if dtype == torch.int16 else p
             codes = p.quantize_by_torch(v).to(dtype)
             mine = torch.empty_like(codes)
-            kernels[0].start(v.numel(), v, mine, *p._numbers[1])
-            reals = p._dequantize_by(kernels[1], codes)
-            if not torch.equal(mine, codes) or not torch.equal(reals, p.dequantize_by_torch(codes)):
+            kernels[0].start(v.numel(), (v.data_ptr(), mine.data_ptr(), v.numel()), p._numbers[1])
+            reals = p.dequantize_by_torch(codes)
+            if not torch.equal(mine, codes) or not torch.equal(p._dequantize_by(kernels[1], codes), reals):
                 return False
+            h, wanted = codes.view(8, -1, 1), reals.view(8, -1, 1)
+            for reverse in (False, True):
+                ends = torch.zeros_like(wanted[:3])
+                states = p._states_by(kernels[1], h, ends, 1, reverse)
+                end = torch.zeros_like(ends)
+                end[1] = wanted[1 if reverse else 7]
+                if not torch.equal(states, wanted[1:]) or not torch.equal(ends, end):
+                    return False
         return True
 
     return check

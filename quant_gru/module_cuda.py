@@ -13,6 +13,8 @@ from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
 
+from cuda_impl.fast.gpu_arrays import torch_stream
+
 THREADS = 256
 POINTER, LONG, FLOAT = ctypes.c_void_p, ctypes.c_int64, ctypes.c_float
 _BOUND = threading.local()
@@ -41,14 +43,17 @@ def quantize_source(multiply: bool) -> Callable:
 
 
 def dequantize_source() -> Callable:
-    """reals[i] = f32(f32(q - zp) * scale).  [SPEC Q-3]"""
+    """reals[i] = f32(f32(q - zp) * scale); `length` of them, from i = first on, go to last[] too.  [SPEC Q-3]"""
     from numba import cuda, float32, int64
     from numba.cuda import libdevice
 
-    def dequantize(codes, reals, count, scale, zero_point):
+    def dequantize(codes, reals, last, count, first, length, scale, zero_point):
         i = int64(cuda.blockIdx.x) * int64(THREADS) + int64(cuda.threadIdx.x)
         if i < count:
-            reals[i] = libdevice.fmul_rn(float32(int64(codes[i]) - zero_point), scale)
+            real = libdevice.fmul_rn(float32(int64(codes[i]) - zero_point), scale)
+            reals[i] = real
+            if i >= first and i - first < length:
+                last[i - first] = real
 
     return dequantize
 
@@ -59,7 +64,8 @@ def ptx(kind: str, dtype: str, cc: tuple[int, int]) -> str:
 
     codes, real = types.CPointer(getattr(types, dtype)), types.float32
     if kind == "dequantize":
-        source, signature = dequantize_source(), types.void(codes, types.CPointer(real), types.int64, real, types.int64)
+        reals, number = types.CPointer(real), types.int64
+        source, signature = dequantize_source(), types.void(codes, reals, reals, number, number, number, real, number)
     else:
         source = quantize_source(kind == "multiply")
         signature = types.void(types.CPointer(real), codes, types.int64, real, real, real, real, real)
@@ -68,8 +74,32 @@ def ptx(kind: str, dtype: str, cc: tuple[int, int]) -> str:
 
 def argument_types(kind: str) -> tuple[Any, ...]:
     """What the arguments of a kernel are in C."""
-    numbers: tuple[Any, ...] = (LONG,) if kind == "dequantize" else (FLOAT,) * 4
-    return (POINTER, POINTER, LONG, FLOAT, *numbers)
+    if kind == "dequantize":
+        return (POINTER, POINTER, POINTER, LONG, LONG, LONG, FLOAT, LONG)
+    return (POINTER, POINTER, LONG, *(FLOAT,) * 5)
+
+
+class Cells(threading.local):
+    """The arguments of a kernel in memory as the driver wants them; every thread has its own.
+
+    numbers  what stands in the last cells
+    """
+
+    def __init__(self, types: tuple[Any, ...]) -> None:
+        self.cells = [kind(0) for kind in types]
+        self.pointers = (ctypes.c_void_p * len(types))(*[ctypes.addressof(cell) for cell in self.cells])
+        self.address = ctypes.addressof(self.pointers)
+        self.numbers: tuple[Any, ...] | None = None
+
+    def take(self, sizes: tuple[int, ...], numbers: tuple[Any, ...]) -> int:
+        """Put arguments in, numbers only when they are not the same tuple as before; gives the address for the driver."""
+        for cell, size in zip(self.cells, sizes):
+            cell.value = size
+        if self.numbers is not numbers:
+            for cell, number in zip(self.cells[len(sizes) :], numbers, strict=True):
+                cell.value = number
+            self.numbers = numbers
+        return self.address
 
 
 class Kernel:
@@ -85,29 +115,32 @@ class Kernel:
         self.module = self._value(driver.cuModuleLoadData(text.encode() + b"\0"))
         name = text[text.index(".entry") :].split("(")[0].split()[-1]
         self.function = self._value(driver.cuModuleGetFunction(self.module, name.encode()))
-        self.device = device
-        self.types = argument_types(kind)
+        self.prepare(kind, device)
+
+    def prepare(self, kind: str, device: int) -> None:
+        """What every start uses again."""
+        import torch
+
+        self.device, self.torch = device, torch
+        self.call, self.success = self.driver.cuLaunchKernel, self.driver.CUresult.CUDA_SUCCESS
+        self.cells = Cells(argument_types(kind))
 
     def _value(self, result: Any) -> Any:
         if result[0] != self.driver.CUresult.CUDA_SUCCESS:
             raise RuntimeError(f"the CUDA driver gave {result[0].name}, expected CUDA_SUCCESS")
         return result[1] if len(result) > 1 else None
 
-    def start(self, count: int, *values: Any) -> None:
-        """values  the kernel's arguments but for count: two tensors, then numbers."""
-        import torch
+    def start(self, count: int, sizes: tuple[int, ...], numbers: tuple[Any, ...]) -> None:
+        """The kernel over `count` elements.
 
+        sizes    its arguments as far as they are addresses and counts
+        numbers  the others; the same tuple object has the same numbers in every call
+        """
         bind(self.device)
-        arguments = (values[0].data_ptr(), values[1].data_ptr(), count, *values[2:])
-        cells = [kind(value) for kind, value in zip(self.types, arguments, strict=True)]
-        places = (ctypes.c_void_p * len(cells))(*[ctypes.addressof(cell) for cell in cells])
-        stream = torch.cuda.current_stream(self.device).cuda_stream
-        blocks = -(-count // THREADS)
-        self._value(
-            self.driver.cuLaunchKernel(
-                self.function, blocks, 1, 1, THREADS, 1, 1, 0, stream, ctypes.addressof(places), 0
-            )
-        )
+        address, stream = self.cells.take(sizes, numbers), torch_stream(self.torch, self.device)
+        result = self.call(self.function, -(-count // THREADS), 1, 1, THREADS, 1, 1, 0, stream, address, 0)
+        if result[0] != self.success:
+            self._value(result)
 
 
 def bind(device: int) -> None:

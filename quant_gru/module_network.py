@@ -58,12 +58,18 @@ class Direction:
 
         return isinstance(self.network, TwinNetwork)
 
+    @cached_property
+    def on_gpu(self) -> bool:
+        """Whether its device is a GPU."""
+        return self.device.type == "cuda"
+
     def run(self, x: torch.Tensor, h0: torch.Tensor | None) -> torch.Tensor:
         """Codes h [T+1,N,H] of codes x [T,N,C] and h0 [N,H], in time order.  [SPEC S]"""
-        if self.device.type == "cuda" and self.by_twin:
+        if self.on_gpu and self.by_twin:
             return _gpu_trace(self.params, x, h0, self.reverse)["h"].to(self.h.dtype)
-        out = torch.empty((x.shape[0] + 1, x.shape[1], self.params.hidden_size), dtype=self.kept_in, device=self.device)
-        if self.device.type == "cuda":
+        steps, batch = x.shape[:2]
+        out = torch.empty(steps + 1, batch, self.params.hidden_size, dtype=self.kept_in, device=self.device)
+        if self.on_gpu:
             self.network.forward(x, h0, reverse=self.reverse, out=out)
         else:
             self.network.forward(x.numpy(), None if h0 is None else h0.numpy(), reverse=self.reverse, out=out.numpy())

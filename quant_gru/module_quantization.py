@@ -27,6 +27,8 @@ from quant_gru.observers import PERCENTILE, Observers, checked_method
 
 Grus = Sequence[Sequence[FloatGru]]
 Points = dict[str, tuple[int | None, int | None]]
+Versions = tuple[tuple[int, int | None], ...]
+"""(address, version) of every weight; no version for a tensor of inference mode, which does not count its changes."""
 SETTINGS = ("method", "percentile", "ema", "datapath")
 
 
@@ -54,7 +56,7 @@ class Quantization:
 
     def _fresh(self) -> None:
         self.lock = threading.RLock()
-        self.prepared: dict[torch.device, tuple[Any, list[list[Direction]], list[torch.Tensor]]] = {}
+        self.prepared: dict[torch.device, tuple[tuple[int, Versions], list[list[Direction]], list[torch.Tensor]]] = {}
 
     def __getstate__(self) -> dict[str, Any]:
         with self.lock:
@@ -164,19 +166,29 @@ class Quantization:
 
         weights  all parameters; grus() gives them as float networks
         """
-        versions = tuple([(w.data_ptr(), None if w.is_inference() else w._version) for w in weights])
         entry = self.prepared.get(device)
-        if entry is not None and entry[0] == (self.epoch, versions):
+        if entry is not None and self._is_of(entry[0], weights):
             return entry[1]
         with self.lock:
             entry = self.prepared.get(device)
-            if entry is not None and entry[0] == (self.epoch, versions):
+            if entry is not None and self._is_of(entry[0], weights):
                 return entry[1]
+            versions = tuple([(w.data_ptr(), None if w.is_inference() else w._version) for w in weights])
             made = [[make_direction(p, device, bool(j)) for j, p in enumerate(layer)] for layer in self.params(grus())]
             if None not in (version for _, version in versions):
                 kept = [w.detach() for w in weights]  # their memory is not used again while it stands for them
                 self.prepared[device] = ((self.epoch, versions), made, kept)
             return made
+
+    def _is_of(self, known: tuple[int, Versions], weights: Sequence[torch.Tensor]) -> bool:
+        """Whether what was prepared at this epoch and of these versions is what the moment asks for."""
+        epoch, versions = known
+        if epoch != self.epoch or len(versions) != len(weights):
+            return False
+        for weight, (place, version) in zip(weights, versions):  # no generator: this is a part of every forward
+            if weight.is_inference() or weight.data_ptr() != place or weight._version != version:
+                return False
+        return True
 
     def to_plain(self, use_quantization: bool) -> dict[str, Any] | None:
         """Tensors and plain values, for a state dict; None where everything is as it was made."""

@@ -213,6 +213,35 @@ def test_a_weight_that_is_computed():
         assert torch.equal(gru(x)[0], first)
 
 
+def test_weights_of_a_functional_call_are_those_that_run(monkeypatch):
+    gru, x = calibrated()
+    halves = {name: weight.detach() * 0.5 for name, weight in gru.named_parameters()}
+    with torch.no_grad():
+        first = gru(x)[0]
+        inside = torch.func.functional_call(gru, halves, (x,))[0]
+        assert torch.equal(gru(x)[0], first)
+        asked = []
+        monkeypatch.setattr(gru, "_update_flat_weights", lambda: asked.append(1))
+        gru(x)
+        assert not asked  # nothing has changed since
+        monkeypatch.undo()
+        for name, half in halves.items():
+            getattr(gru, name).copy_(half)
+        assert torch.equal(gru(x)[0], inside) and not torch.equal(inside, first)
+
+
+@pytest.mark.parametrize("gradients", [False, True])
+@pytest.mark.parametrize("options", [{}, {"batch_first": True}, {"num_layers": 2, "bidirectional": True}])
+def test_the_last_states_have_memory_of_their_own(gradients, options):
+    gru, x = calibrated(**options)
+    with torch.set_grad_enabled(gradients):
+        output, h_n = gru(x)
+        before = output.clone()
+        h_n.data.zero_()
+    assert torch.equal(output, before) and output.untyped_storage().data_ptr() != h_n.untyped_storage().data_ptr()
+    assert not h_n._is_view() or gradients
+
+
 def test_weights_that_grew_keep_their_codes():
     gru, x = calibrated()
     before = gru.quant_params()[0][0]
@@ -246,6 +275,8 @@ def test_what_is_refused():
             gru(bad)
     with pytest.raises(RuntimeError, match="Expected hidden size"):
         gru(x, torch.zeros(1, 3, 7))
+    with pytest.raises(RuntimeError, match="not at the same device, found input tensor at cpu and hidden tensor at meta"):
+        gru(x, torch.zeros(1, 4, 7, device="meta"))
     with pytest.raises(RuntimeError, match="hx should also be 3-D"):
         gru(x, torch.zeros(4, 7))
     with pytest.raises(RuntimeError, match="call calibrate"):

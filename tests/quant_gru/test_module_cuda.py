@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import ctypes
+import threading
+import types
 import warnings
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -20,6 +23,12 @@ CPU = torch.device("cpu")
 KERNEL = module_cuda.Kernel
 
 
+class Ends:
+    """By how much the last states are taken from the wrong place."""
+
+    shift = 0
+
+
 class Driver:
     """Reads the arguments as a kernel would, and does on the CPU what the kernel does."""
 
@@ -30,15 +39,22 @@ class Driver:
         self.kind, self.dtype, self.status = kind, np.dtype(dtype), self.CUresult.CUDA_SUCCESS
 
     def cuLaunchKernel(self, function, gx, gy, gz, bx, by, bz, shared, stream, parameters, extra):
-        types = module_cuda.argument_types(self.kind)
-        places = (ctypes.c_void_p * len(types)).from_address(parameters)
-        source, target, count, *numbers = (kind.from_address(place).value for kind, place in zip(types, places))
+        kinds = module_cuda.argument_types(self.kind)
+        places = (ctypes.c_void_p * len(kinds)).from_address(parameters)
+        source, target, *numbers = (kind.from_address(place).value for kind, place in zip(kinds, places))
+        last = numbers.pop(0) if self.kind == "dequantize" else None
+        count = numbers.pop(0)
         assert (gy, gz, by, bz, shared, extra) == (1, 1, 1, 1, 0, 0) and (gx - 1) * bx < count <= gx * bx
         kinds = (self.dtype, np.dtype(np.float32)) if self.kind == "dequantize" else (np.dtype(np.float32), self.dtype)
         memory = [(ctypes.c_char * (count * k.itemsize)).from_address(p) for p, k in zip((source, target), kinds)]
         arrays = [np.frombuffer(m, k) for m, k in zip(memory, kinds)]
         if self.kind == "dequantize":
-            module_host.to_reals(arrays[0], np.int64(numbers[1]), np.float32(numbers[0]), arrays[1])
+            first, length, scale, zero_point = numbers
+            module_host.to_reals(arrays[0], np.int64(zero_point), np.float32(scale), arrays[1])
+            if length:
+                first -= Ends.shift if first else 0
+                end = np.frombuffer((ctypes.c_char * (4 * length)).from_address(last), np.float32)
+                end[:] = arrays[1][first : first + length]
         else:
             program = module_host.multiply_to_codes if self.kind == "multiply" else module_host.divide_to_codes
             program(arrays[0], *(np.float32(v) for v in numbers), arrays[1])
@@ -48,8 +64,8 @@ class Driver:
 def kernel(kind, dtype, driver=None):
     """A kernel whose driver is the CPU."""
     made = KERNEL.__new__(KERNEL)
-    made.driver = driver or Driver(kind, dtype)
-    made.function, made.device, made.types = None, 0, module_cuda.argument_types(kind)
+    made.driver, made.function = driver or Driver(kind, dtype), None
+    made.prepare(kind, 0)
     return made
 
 
@@ -72,6 +88,42 @@ def test_the_arguments_reach_the_driver(reciprocal, fmt, dtype, zero_point):
     assert torch.equal(reals, p.dequantize(codes).t())
 
 
+@pytest.mark.parametrize("dtype", ["int8", "uint8", "int16", "int32"])
+def test_states_and_where_they_end_in_one_kernel(dtype):
+    p = Point(0.25, 3, {"int8": INT8, "uint8": IntFormat(8, False), "int16": INT16, "int32": IntFormat(16, False)}[dtype],
+              False, CPU)  # fmt: skip
+    h = torch.randint(p.fmt.qmin, p.fmt.qmax + 1, (6, 3, 4)).to(p.dtype)
+    wanted = p.dequantize(h)
+    for reverse in (False, True):
+        for index in (0, 1):
+            ends = torch.full((2, 3, 4), 7.0)
+            for given in (h, h.transpose(0, 1).contiguous().transpose(0, 1)):
+                states = p._states_by(kernel("dequantize", dtype), given, ends, index, reverse)
+                assert torch.equal(states, wanted[1:]) and states.is_contiguous()
+            assert torch.equal(ends[index], wanted[1 if reverse else 5]) and torch.all(ends[1 - index] == 7.0)
+            plain = torch.full((2, 3, 4), 7.0)
+            assert torch.equal(p.states(h, plain, index, reverse), states) and torch.equal(plain, ends)
+
+
+def test_points_and_threads_share_a_kernel():
+    shared, wrong = kernel("divide", "int8"), []
+    points = [Point(2.0**-i, i, INT8, False, CPU) for i in range(4)]
+    v = torch.linspace(-3, 3, 500)
+    wanted = [p.quantize(v) for p in points]
+
+    def work(own):
+        for i in [*range(4), *reversed(range(4))] * 25:
+            if not torch.equal(points[i]._quantize_by(shared, v), wanted[i]):
+                wrong.append((own, i))
+
+    threads = [threading.Thread(target=work, args=(own,)) for own in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not wrong and len({bytes(codes.numpy()) for codes in wanted}) == 4
+
+
 def test_the_check_takes_good_kernels_and_refuses_others(monkeypatch):
     monkeypatch.setattr(module_boundary.torch, "device", lambda *a: CPU)
     check = module_boundary._CHECKS[False, torch.int8]
@@ -80,7 +132,11 @@ def test_the_check_takes_good_kernels_and_refuses_others(monkeypatch):
     wrong = Driver("divide", "int8")
     wrong.kind = "multiply"
     assert not check((kernel("divide", "int8", wrong), pair[1]))
-    monkeypatch.setattr(module_host, "to_reals", lambda q, zp, scale, out: out.fill(1))
+    with monkeypatch.context() as patch:
+        patch.setattr(module_host, "to_reals", lambda q, zp, scale, out: out.fill(1))
+        assert not check(pair)
+    assert check(pair)
+    monkeypatch.setattr(Ends, "shift", 1)
     assert not check(pair)
 
 
@@ -90,8 +146,8 @@ def test_a_refusal_leaves_torch_in_use_with_one_warning(monkeypatch):
     monkeypatch.setattr(module_cuda, "Kernel", lambda kind, dtype, device: kernel(kind, dtype, refused))
 
     def check(pair):
-        v = torch.zeros(3)
-        pair[0].start(3, v, v.to(torch.int8), 1.0, 0.0, 0.0, 1.0, 0.0)
+        v, codes = torch.zeros(3), torch.zeros(3, dtype=torch.int8)
+        pair[0].start(3, (v.data_ptr(), codes.data_ptr(), 3), (1.0, 0.0, 0.0, 1.0, 0.0))
         return True
 
     with pytest.warns(RuntimeWarning, match="torch's own operations: RuntimeError: the CUDA driver gave CUDA_ERROR_"):
@@ -146,3 +202,68 @@ def test_a_point_on_a_gpu_uses_its_kernels(monkeypatch):
     assert used == [(False, "int8", 0)]
     monkeypatch.setattr(torch.cuda, "current_device", lambda: 1)
     assert p.quantize(torch.zeros(2)) == "torch"
+
+
+def on_this_thread(function, blocks, threads, *arguments):
+    """Run the source of a kernel for every thread of a grid, with binary32 for its intrinsics."""
+    here = SimpleNamespace(blockIdx=SimpleNamespace(x=0), threadIdx=SimpleNamespace(x=0))
+    names = {
+        "cuda": here,
+        "int32": int,
+        "int64": int,
+        "float32": np.float32,
+        "libdevice": SimpleNamespace(fmul_rn=np.multiply, fdiv_rn=np.divide, fadd_rn=np.add, rintf=np.rint),
+        "multiply": False,
+    }
+    cells = tuple(types.CellType(names[name]) for name in function.__code__.co_freevars)
+    bound = types.FunctionType(function.__code__, function.__globals__, function.__name__, None, cells)
+    for here.blockIdx.x in range(blocks):
+        for here.threadIdx.x in range(threads):
+            bound(*arguments)
+
+
+@pytest.mark.parametrize(("first", "length"), [(0, 0), (0, 40), (260, 40), (299, 1)])
+def test_the_source_of_the_kernels(first, length):
+    v = np.concatenate([np.linspace(-40, 40, 297), [np.nan, np.inf, -np.inf]]).astype(np.float32)
+    codes, reals, last = np.full(301, 99, np.int8), np.full(301, 99, np.float32), np.full(41, 99, np.float32)
+    numbers = tuple(np.float32(n) for n in (0.25, 3, -128, 127, 0))
+    on_this_thread(module_cuda.quantize_source(False), 2, module_cuda.THREADS, v, codes, 300, *numbers)
+    p = Point(0.25, 3, INT8, False, CPU)
+    wanted = p.quantize(torch.from_numpy(v))
+    assert np.array_equal(codes[:300], wanted.numpy()) and codes[300] == 99
+    on_this_thread(module_cuda.dequantize_source(), 2, module_cuda.THREADS, codes, reals, last, 300, first, length,
+                   np.float32(0.25), 3)  # fmt: skip
+    expected = p.dequantize(wanted).numpy()
+    assert np.array_equal(reals[:300], expected) and reals[300] == 99
+    assert np.array_equal(last[:length], expected[first : first + length]) and np.all(last[length:] == 99)
+
+
+@pytest.mark.parametrize("options", [{}, {"num_layers": 2, "bidirectional": True}])
+@pytest.mark.parametrize("given", [False, True])
+def test_a_forward_starts_two_kernels_at_its_boundary(monkeypatch, options, given):
+    gru, x = QuantGRU(3, 4, use_quantization=True, **options), torch.randn(6, 2, 3)
+    gru.calibrate(x)
+    hx = torch.rand(gru.num_layers * (1 + gru.bidirectional), 2, 4) if given else None
+    started = []
+    with torch.no_grad():
+        wanted = gru(x, hx)
+        for layer in gru._directions(CPU):
+            for d in layer:
+                for point in (d.x, d.h):
+                    pair = kernel("divide", "int8"), kernel("dequantize", "int8")
+                    for one, kind in zip(pair, ("codes", "reals")):
+                        start = one.start
+                        one.start = lambda *a, start=start, kind=kind: (started.append(kind), start(*a))
+                    point.__dict__.update(_on_cpu=False, _index=0, kernels=pair)
+        monkeypatch.setattr(torch.cuda, "current_device", lambda: 0)
+        monkeypatch.setattr(torch, "stack", None)  # h_n is written where it belongs, not put together
+        found = gru(x, hx)
+    assert all(torch.equal(a, b) for a, b in zip(found, wanted))
+    directions = len(gru._flat_weights) // 4
+    layers = gru._directions(CPU)
+    quantized = sum(1 + (len(layer) == 2 and layer[0].x != layer[1].x) for layer in layers)
+    assert started.count("reals") == directions and started.count("codes") == quantized + directions * given
+    output, h_n = found
+    before = output.clone()
+    h_n.zero_()
+    assert torch.equal(output, before) and output.untyped_storage().data_ptr() != h_n.untyped_storage().data_ptr()
