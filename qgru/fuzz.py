@@ -76,7 +76,7 @@ def run(
     given = {"dut": dut, "judge": judge, "timeout": timeout, "seed": seed, "datapath": datapath, "max_size": max_size}
     limits = Limits(examples, seconds if seconds is not None or examples is not None else SECONDS, shrink)
     with opened(out, given, resume) as (journal, ledger):
-        farm = _farm(workers, scheduler)
+        farm = _farm(workers, scheduler, ledger.subject.spec)
         before = ledger.problems
         try:
             with counted(limits, as_json) as said:
@@ -148,14 +148,18 @@ def _sentence(verdict: Any) -> str:
     return f"{said}; {verdict.detail}" if verdict.detail else said
 
 
-def _farm(workers: int | None, scheduler: str | None) -> Farm:
-    """Where the shards run."""
+def _farm(workers: int | None, scheduler: str | None, spec: str) -> Farm:
+    """Where the shards run; where a device is tested, the workers of this machine take turns at its GPUs."""
     import os
 
     from verification.fuzz.farm import dask_farm, local_farm
+    from verification.fuzz.subject import TWIN
+    from verification.gpus import visible_gpus
 
     if scheduler is None:
-        return local_farm(len(os.sched_getaffinity(0)) if workers is None else workers)
+        count = len(os.sched_getaffinity(0)) if workers is None else workers
+        gpus = visible_gpus() if spec != TWIN and count > 1 else ()  # the twin is run on the host
+        return local_farm(count, gpus if len(gpus) > 1 else ())
     if workers is not None:
         raise refusal("--workers is given with --scheduler, expected one of them: the cluster has its own workers")
     need("distributed")

@@ -22,7 +22,7 @@ REPORTS = 5
 @click.option("--params", help='The constants of one sweep, such as "M=5 s=3 zp=0 fmt=int8".  [default: those of the plan]')
 @click.option("--device", type=click.Choice(["host", "gpu"]), default="host", show_default=True)
 @click.option("--range", "span", metavar="A:B", help="Only the inputs with index A to B - 1 of each sweep.")
-@click.option("--jobs", type=click.IntRange(1, 256), help="Processes on the host.  [default: one for each core]")
+@click.option("--jobs", type=click.IntRange(1, 256), help="Processes.  [default: one for each core, or for each GPU]")
 @click.option(
     "--resume",
     type=click.Path(dir_okay=False, path_type=Path),
@@ -107,8 +107,10 @@ def _run(
     as_json: bool,
 ) -> int:
     from cuda_impl.launch import workers
+    from verification.gpus import visible_gpus
+    from verification.sweeps import runner
     from verification.sweeps.report import mismatch_lines
-    from verification.sweeps.runner import GPU_PIECE, HOST_PIECE, Journal, pieces, run_all, run_gpu, run_host, same_on_gpu
+    from verification.sweeps.runner import GPU_PIECE, HOST_PIECE, Journal, pieces, run_all, same_on_gpu
     from verification.sweeps.summary import machine, summary
 
     on_gpu = device == "gpu"
@@ -126,11 +128,14 @@ def _run(
         if not as_json:
             click.echo(f"{grouped(sampled)} codes of a sample: golden in CuPy is golden in NumPy")
     shown = sum(_show_old(entry) for entry in done)
-    count = 1 if on_gpu else min(jobs or workers(), max(1, len(todo)))
+    gpus = visible_gpus() if on_gpu else ()
+    most = max(1, min(jobs or len(gpus), len(gpus))) if on_gpu else jobs or workers()
+    count = min(most, max(1, len(todo)))
+    run_piece = (runner.run_one_gpu if count > 1 else runner.run_gpu) if on_gpu else runner.run_host
     begin, codes = time.monotonic(), 0
     try:
         with progress("inputs", sum(p.stop - p.start for p in todo)) as advance:
-            for outcome in run_all(todo, count, run_gpu if on_gpu else run_host):
+            for outcome in run_all(todo, count, run_piece, gpus):
                 if journal is not None:
                     journal.add(outcome)
                 piece = outcome.piece

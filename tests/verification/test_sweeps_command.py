@@ -116,3 +116,24 @@ def test_the_list_says_what_an_index_is(capsys):
     assert "matmul zp=-128  [L-1]  65 536 inputs: x = (i >> 8) - 128, W = (i & 255) - 128" in out
     assert main(["sweep", "all", "--list", "--json"]) == 0
     assert len(json.loads(capsys.readouterr().out)["sweeps"]) == 425
+
+
+@pytest.mark.parametrize(("jobs", "count"), [((), 3), (("--jobs", "2"), 2), (("--jobs", "9"), 3)])
+def test_on_gpus_there_is_a_process_for_each(jobs, count, capsys, monkeypatch):
+    from qgru import sweep
+    from verification import gpus
+    from verification.sweeps import runner
+
+    asked = []
+
+    def run_all(todo, processes, run, names):
+        asked.append((processes, run, names))
+        return map(runner.run_host, todo)
+
+    monkeypatch.setattr(sweep, "_need_gpu", lambda: None)
+    monkeypatch.setattr(gpus, "visible_gpus", lambda: ("0", "1", "2"))
+    monkeypatch.setattr(runner, "same_on_gpu", lambda _: 0)
+    monkeypatch.setattr(runner, "run_all", run_all)
+    assert main(["sweep", "direct", "--device", "gpu", *jobs]) == 0
+    assert asked == [(count, runner.run_one_gpu, ("0", "1", "2"))]
+    assert f"0 mismatches, golden against the twin on gpu, {count} jobs" in capsys.readouterr().out

@@ -13,6 +13,7 @@ from typing import Any
 
 from golden.spec.errors import QgruError
 from verification.fuzz.worker import begin
+from verification.gpus import turns
 
 WORKER_SECONDS = 60  # for the first worker of a cluster to come
 RETRIES = 3  # of a problem whose worker is lost each time
@@ -149,10 +150,11 @@ def _order(job: Job) -> Any:
     return job.tag
 
 
-def local_farm(workers: int) -> Farm:
-    """Worker processes of this machine; 0 is this process."""
-    context = multiprocessing.get_context("spawn")
-    return Farm(partial(ProcessPoolExecutor, workers, mp_context=context, initializer=begin), _shut, lambda: workers)
+def local_farm(workers: int, gpus: tuple[str, ...] = ()) -> Farm:
+    """Worker processes of this machine, which take turns at the GPUs where some are given; 0 is this process."""
+    context, given = multiprocessing.get_context("spawn"), (turns() if gpus else None, gpus)
+    pool = partial(ProcessPoolExecutor, workers, mp_context=context, initializer=begin, initargs=given)
+    return Farm(pool, _shut, lambda: workers)
 
 
 def _shut(pool: Executor) -> None:

@@ -8,12 +8,19 @@ import signal
 import threading
 from multiprocessing.connection import wait
 from multiprocessing.util import Finalize
+from typing import Any
+
+from verification.gpus import take_gpu
 
 BLAS_THREADS = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")
 
 
-def begin() -> None:
-    """One BLAS thread; Ctrl-C is the parent's; devices end with the worker, and the worker with its parent."""
+def begin(turn: Any = None, gpus: tuple[str, ...] = ()) -> None:
+    """One BLAS thread; Ctrl-C is the parent's; devices end with the worker, and the worker with its parent.
+
+    turn, gpus  as take_gpu wants them
+    """
+    take_gpu(turn, gpus)
     for name in BLAS_THREADS:
         os.environ.setdefault(name, "1")
     signal.signal(signal.SIGINT, signal.SIG_IGN)

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from golden.spec.errors import ParameterError
+from verification.gpus import take_gpu, turns
 from verification.sweeps.cupy_arrays import cupy_arrays
 from verification.sweeps.golden_side import golden_outputs, reals
 from verification.sweeps.sweep import Sweep
@@ -24,6 +25,7 @@ from verification.sweeps.twin import NOWHERE, arguments, compare_gpu, compare_ho
 HOST_CHUNK, GPU_CHUNK = 1 << 14, 1 << 26  # inputs at a time: what the caches hold, what fills a GPU
 HOST_PIECE, GPU_PIECE = 1 << 24, 1 << 32  # inputs of a line of the journal
 SAMPLE = 1 << 16
+_SAMPLED: set[str] = set()  # steps, by this process on its GPU
 MAX_BYTES = 1 << 30  # of a journal
 BEGIN = b'{"compared": '  # of every line
 
@@ -153,6 +155,14 @@ def same_on_gpu(sweep: Sweep, size: int = SAMPLE, xp: Any = None) -> int:
     return compared
 
 
+def run_one_gpu(piece: Piece) -> Outcome:
+    """run_gpu in a worker with a GPU of its own, after golden in CuPy was golden in NumPy there on a sample of the step."""
+    if piece.sweep.step not in _SAMPLED:
+        same_on_gpu(piece.sweep)
+        _SAMPLED.add(piece.sweep.step)
+    return run_gpu(piece)
+
+
 def both_codes(sweep: Sweep, index: int, k: int) -> tuple[int, int, float | None]:
     """(golden, twin, real input or None) of output k on one input, both on the host."""
     with_reals = sweep.step.startswith("quantize")
@@ -216,13 +226,15 @@ def _entry(path: Path, line: bytes) -> dict[str, Any]:
     return entry
 
 
-def run_all(todo: list[Piece], jobs: int, run: Callable[[Piece], Outcome] = run_host) -> Iterator[Outcome]:
-    """The outcomes of pieces as they come, on `jobs` processes (one: this one)."""
+def run_all(
+    todo: list[Piece], jobs: int, run: Callable[[Piece], Outcome] = run_host, gpus: tuple[str, ...] = ()
+) -> Iterator[Outcome]:
+    """The outcomes of pieces as they come, on `jobs` processes (one: this one), each with the next of the GPUs, if any."""
     if jobs == 1:
         yield from map(run, todo)
         return
     waiting = iter(todo)
-    with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
+    with ProcessPoolExecutor(jobs, get_context("spawn"), take_gpu, (turns() if gpus else None, gpus)) as pool:
         running: set[Future[Outcome]] = {pool.submit(run, piece) for piece in islice(waiting, 2 * jobs)}
         try:
             while running:
