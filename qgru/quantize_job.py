@@ -22,7 +22,7 @@ from quant_gru.float_gru import FloatGru
 from quant_gru.observers import MOVING, Observers, step_extremes
 from quant_gru.onnx_distance import Distance, of_run, session
 from quant_gru.stack import Outputs, Stack
-from vectors.case import case_from_trace
+from vectors.case import Case, case_from_trace
 from verification.compare import compare
 from verification.exact.sequence import forward as judge_forward
 
@@ -173,6 +173,7 @@ def verify_stack(
         reference.append(stack.run_float(part, start)[0])
         reals.append(out.y)
         advance(rows.stop - rows.start)
+    found.outcome.cases += _cases(stack, x[:CASE_STEPS, :CASE_ROWS], None if h0 is None else h0[:CASE_ROWS])
     found.sqnr_db = sqnr_db(reference, reals)
     return found
 
@@ -201,22 +202,33 @@ def _batch(
         (i, j), line = next(place)
         result = found.outcome.check(line, device, params, codes, start, reverse)
         if first:
-            _sample(found, params, codes, start, reverse, name(i, reverse))
+            _sample(found, params, codes, start, reverse)
         return result.trace
 
     return stack.outputs(x, h0, forward=checked)
 
 
-def _sample(found: Verified, params: Static, x: np.ndarray, h0: Any, reverse: bool, place: str) -> None:
-    """The judge's run of a row and some steps, and a vector case."""
+def _sample(found: Verified, params: Static, x: np.ndarray, h0: Any, reverse: bool) -> None:
+    """The judge's run of a row and some steps."""
     products = 3 * params.hidden_size * (params.hidden_size + params.input_size)
     steps = max(1, min(len(x), JUDGE_PRODUCTS // products))
     small, start = np.ascontiguousarray(x[:steps, :1]), None if h0 is None else h0[:1]
     expected = forward(params, small, start, reverse=reverse)
     comparison = compare(judge_forward(params, small, start, reverse=reverse), expected, params)
     found.judge = (found.judge[0] + comparison.compared, found.judge[1] + comparison.mismatches)
-    kept, start = np.ascontiguousarray(x[:CASE_STEPS, :CASE_ROWS]), None if h0 is None else h0[:CASE_ROWS]
-    trace = forward(params, kept, start, reverse=reverse)
-    comment = f"The network {place}, {len(kept)} steps, {kept.shape[1]} rows of the calibration data."
-    case = case_from_trace(f"network-{place}", params, kept, start, trace, group="network", comment=comment)
-    found.outcome.cases.append(case)
+
+
+def _cases(stack: Stack, x: np.ndarray, h0: np.ndarray | None) -> list[Case]:
+    """Golden's run of these steps and rows, a vector case for each direction: a layer reads what the one below gave."""
+    places = iter((i, d.reverse) for i, layer in enumerate(stack.layers) for d in layer)
+    cases = []
+
+    def recorded(params: Any, codes: np.ndarray, start: Any, *, reverse: bool) -> Trace:
+        place = name(*next(places))
+        trace = forward(params, codes, start, reverse=reverse)
+        comment = f"The network {place}, {len(codes)} steps, {codes.shape[1]} rows of the calibration data."
+        cases.append(case_from_trace(f"network-{place}", params, codes, start, trace, group="network", comment=comment))
+        return trace
+
+    stack.outputs(np.ascontiguousarray(x), _states(stack, h0), forward=recorded)
+    return cases

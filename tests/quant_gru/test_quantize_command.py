@@ -13,6 +13,7 @@ from golden.spec.errors import ParameterError
 from golden.spec.params import same_params
 from qgru.cli import main
 from qgru.quantize_files import pack_parameters, read_parameters, write_json
+from quant_gru.boundary import quantize_input, states_real
 from quant_gru.build import mshift_params, pot_params
 from quant_gru.calibrate import collect
 from quant_gru.load import load_model
@@ -80,6 +81,19 @@ def test_the_vectors_are_clean_and_of_every_direction(done):
     for case, params in zip(cases.values(), parameters):
         assert same_params(case.params, params)
         assert (forward(params, case.x, case.h0, reverse=case.reverse).h == case.trace.h).all()
+
+
+def test_the_vectors_of_a_layer_read_what_those_below_give(done):
+    from tests.quant_gru.onnx_drawn import session
+
+    out, _ = done
+    cases = list(open_set(out / "vectors").values())
+    below = [states_real(case.params, case.trace) for case in cases[:2]]
+    for case in cases[2:]:
+        assert (quantize_input(case.params, np.concatenate(below, axis=-1)) == case.x).all()
+    x = np.ascontiguousarray(np.swapaxes(reals(20, 7, 3)[:16, :4], 0, 1))
+    codes = session(out / "onnx/integer/model.onnx").run(["y_codes"], {"x": x})[0]
+    assert (np.swapaxes(codes, 0, 1) == np.concatenate([case.trace.h[1:] for case in cases[2:]], axis=-1)).all()
 
 
 def test_the_models_run_and_their_data_replays(done):
@@ -208,12 +222,40 @@ def test_an_existing_folder_stays_unless_it_is_replaced(tmp_path, capsys):
     (out / "mine").write_text("mine")
     arguments = ["quantize", str(model), str(data), str(out), "--no-onnx"]
     assert main(arguments) == 2 and "exists already" in capsys.readouterr().err and (out / "mine").exists()
-    assert main([*arguments, "--replace"]) == 0 and not (out / "mine").exists()
+    assert main([*arguments, "--replace"]) == 2 and "which holds other files" in capsys.readouterr().err
+    (out / "mine").unlink()
+    assert main([*arguments, "--replace"]) == 0 and sorted(p.stat().st_mode & 0o077 for p in out.iterdir())[0] > 0
+    (out / "mine").write_text("mine")
+    assert main([*arguments, "--replace"]) == 2 and (out / "mine").exists() and (out / "report.json").exists()
+    (out / "mine").unlink()
+    before = (out / "report.json").stat().st_ino
+    assert main([*arguments, "--replace"]) == 0 and (out / "report.json").stat().st_ino != before
+    capsys.readouterr()
     np.save(data, reals(4, 2, 5))
     assert main([*arguments, "--replace"]) == 2
     assert "x is 5 features, expected 3, as the network reads" in capsys.readouterr().err and (out / "report.json").exists()
     np.save(data, reals(0, 2, 3))
     assert main([*arguments, "--replace"]) == 2 and "at least one step" in capsys.readouterr().err
+
+
+def test_a_folder_with_what_is_read_is_never_replaced(tmp_path, capsys, monkeypatch):
+    folder = tmp_path / "work"
+    folder.mkdir()
+    model, data = write_gru(folder / "gru.npz"), folder / "x.npy"
+    np.save(data, reals(4, 2, 3))
+    monkeypatch.chdir(folder)
+    (tmp_path / "link").symlink_to(folder)
+    for out in (folder, ".", "", "..", tmp_path, folder / ".." / "work", tmp_path / "link", model):
+        assert main(["quantize", str(model), str(data), str(out), "--no-onnx", "--replace"]) == 2
+        assert capsys.readouterr().err.count("\n") == 1 and sorted(p.name for p in folder.iterdir()) == ["gru.npz", "x.npy"]
+
+
+def test_a_name_may_be_as_long_as_the_system_takes(tmp_path, capsys):
+    model, data = write_gru(tmp_path / "gru.npz"), tmp_path / "x.npy"
+    np.save(data, reals(4, 2, 3))
+    assert main(["quantize", str(model), str(data), str(tmp_path / ("n" * 255)), "--no-onnx"]) == 0
+    assert main(["quantize", str(model), str(data), str(tmp_path / ("n" * 256)), "--no-onnx"]) == 2
+    assert "File name too long" in capsys.readouterr().err
 
 
 def test_without_onnxruntime_the_extra_is_named(tmp_path, capsys, monkeypatch):
