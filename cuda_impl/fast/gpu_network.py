@@ -253,7 +253,9 @@ class ClusterNetwork:
         """Start the recurrence, and the input product piece by piece on a stream of its own, in the order it is needed."""
         steps, batch, length = (int(n) for n in x.shape)
         main = torch.cuda.current_stream()
-        side = self._sides.setdefault(main.cuda_stream, torch.cuda.Stream())
+        side = self._sides.get(main.cuda_stream)
+        if side is None:
+            side = self._sides[main.cuda_stream] = torch.cuda.Stream()
         chunk = piece_steps(steps, batch)
         capturing = torch.cuda.is_current_stream_capturing()
         if not capturing and self.device in _LAST_OVERLAP:
