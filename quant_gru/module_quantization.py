@@ -21,6 +21,7 @@ from quant_gru import module_state as plain
 from quant_gru.config import BitwidthConfig
 from quant_gru.float_gru import FloatGru
 from quant_gru.module_calibration import observe_layers
+from quant_gru.module_changes import storage_of, watch
 from quant_gru.module_network import Direction, make_direction
 from quant_gru.module_params import Static, Template, make_template, override, rebuild
 from quant_gru.observers import PERCENTILE, Observers, checked_method
@@ -57,6 +58,7 @@ class Quantization:
     def _fresh(self) -> None:
         self.lock = threading.RLock()
         self.prepared: dict[torch.device, tuple[tuple[int, Versions], list[list[Direction]], list[torch.Tensor]]] = {}
+        watch(self)
 
     def __getstate__(self) -> dict[str, Any]:
         with self.lock:
@@ -189,6 +191,13 @@ class Quantization:
             if weight.is_inference() or weight.data_ptr() != place or weight._version != version:
                 return False
         return True
+
+    def forget(self, places: frozenset[int]) -> None:
+        """Drop the prepared networks of weights in these storages: they were changed without being counted."""
+        with self.lock:
+            for device, (_, _, kept) in list(self.prepared.items()):
+                if not places.isdisjoint(map(storage_of, kept)):
+                    del self.prepared[device]
 
     def to_plain(self, use_quantization: bool) -> dict[str, Any] | None:
         """Tensors and plain values, for a state dict; None where everything is as it was made."""

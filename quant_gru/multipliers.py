@@ -40,7 +40,7 @@ def fitted_mshifts(*scales: float, shift: int | None = None, shift_bias: int | N
                 while m.multiplier < ENOUGH and m.shift < 31:
                     m = at(name, m.shift + 1)
         if m.multiplier >= limit:  # refused, by its name, unless it is the limit itself
-            only = {"shift_bias": m.shift, "shift": 0} if name in BIAS_MULTIPLIERS else {"shift": m.shift, "shift_bias": 0}
-            m = derive_mshifts(*scales, **only)[name]
+            is_bias = name in BIAS_MULTIPLIERS
+            m = derive_mshifts(*scales, shift=0 if is_bias else m.shift, shift_bias=m.shift if is_bias else 0)[name]
         found[name] = m
     return found
