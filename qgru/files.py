@@ -18,6 +18,18 @@ def _mode(base: int) -> int:
     return base & ~mask
 
 
+def _parent(target: Path) -> Path:
+    """The folder of target; an error names it and not the temporary name in it."""
+    if not target.parent.is_dir():
+        raise NotADirectoryError(20, "is no folder, expected one that exists", str(target.parent))
+    return target.parent
+
+
+def _prefix(target: Path) -> str:
+    """Of a temporary name beside target, short enough where the name of target is as long as a name may be."""
+    return f".{target.name[:40]}."
+
+
 @contextmanager
 def atomic_file(path: str | os.PathLike[str], text: bool = True) -> Iterator[IO[Any]]:
     """A file to write into; it takes its name when the block ends well, and an old one stays otherwise.
@@ -26,9 +38,11 @@ def atomic_file(path: str | os.PathLike[str], text: bool = True) -> Iterator[IO[
     Raises   OSError; the folder of path must exist
     """
     target = Path(path)
-    handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
+    handle, name = tempfile.mkstemp(dir=_parent(target), prefix=_prefix(target))
     try:
-        options: dict[str, Any] = {"mode": "w", "encoding": "utf-8", "errors": "backslashreplace", "newline": "\n"} if text else {"mode": "wb"}
+        options: dict[str, Any] = {"mode": "wb"}
+        if text:
+            options = {"mode": "w", "encoding": "utf-8", "errors": "backslashreplace", "newline": "\n"}
         with os.fdopen(handle, **options) as file:
             yield file
             file.flush()
@@ -49,7 +63,7 @@ def atomic_folder(path: str | os.PathLike[str], replace: bool = False) -> Iterat
     """
     target = Path(path)
     _refuse_existing(target, replace)
-    work = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name}."))
+    work = Path(tempfile.mkdtemp(dir=_parent(target), prefix=_prefix(target)))
     try:
         fresh = work / "new"
         fresh.mkdir()

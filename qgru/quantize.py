@@ -82,7 +82,7 @@ def command(
     if with_onnx:
         need("onnx")
         need("onnxruntime")
-    _check_target(out, replace)
+    _check_target(out, replace, (model, data, *(() if config is None else (config,))))
     choices = _choices(datapath, method, percentile, ema, bits, config, activation)
     device = resolve(device).kind
     stack = _stack(load_model(model).grus, network, batch_first)
@@ -103,11 +103,32 @@ def command(
     return EXACT
 
 
-def _check_target(out: Path, replace: bool) -> None:
-    if out.exists() and not replace:
-        raise FileExistsError(17, "exists already, --replace replaces it", str(out))
-    if out.exists() and not out.is_dir():
+def _check_target(out: Path, replace: bool, read: tuple[Path, ...]) -> None:
+    """Refuse an OUT that may not be replaced: no folder that qgru quantize wrote, or one with what is read now in it."""
+    from golden.spec.errors import ParameterError
+
+    if not out.name or out.name == "..":
+        raise ParameterError("OUT", repr(str(out)), "the name of a new folder")
+    if out.is_symlink() or (out.exists() and not out.is_dir()):
         raise NotADirectoryError(20, "exists and is not a folder", str(out))
+    if not out.exists():
+        return
+    if not replace:
+        raise FileExistsError(17, "exists already, --replace replaces it", str(out))
+    for path in read:
+        if out.resolve() in path.resolve().parents:
+            raise ParameterError("OUT", f"{str(out)!r}, which holds {str(path)!r}", "a folder without what is read")
+    if any(out.iterdir()) and not _wrote(out):
+        raise ParameterError("OUT", f"{str(out)!r}, which holds other files", "a folder that qgru quantize wrote")
+
+
+def _wrote(out: Path) -> bool:
+    """Whether a folder holds just what this command writes."""
+    from qgru.quantize_files import MODULE_PARAMETERS, PARAMETERS, REPORT
+
+    names = {path.name for path in out.iterdir()}
+    wanted = {PARAMETERS, REPORT, "vectors"}
+    return wanted <= names <= wanted | {MODULE_PARAMETERS, "onnx", *(f"vectors-{form}" for form in FORMATS)}
 
 
 def _choices(

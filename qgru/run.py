@@ -8,6 +8,7 @@ import os
 import sys
 import traceback
 from collections.abc import Sequence
+from contextlib import suppress
 from importlib import import_module
 from types import ModuleType
 from typing import Any
@@ -80,7 +81,8 @@ def complain(sentence: str) -> None:
     safe = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in line)
     if len(safe) > MAX_SENTENCE:
         safe = f"{safe[: MAX_SENTENCE - 300]} ... {safe[-300:]}"
-    click.echo(f"qgru: {safe}", err=True)
+    with suppress(OSError):  # a stderr that takes nothing changes no exit code
+        click.echo(f"qgru: {safe}", err=True)
 
 
 def os_sentence(error: OSError) -> str:

@@ -16,7 +16,7 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
     Raises   OSError; the folder of path must exist
     """
     target = Path(path)
-    handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.", suffix=target.suffix)
+    handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name[:40]}.", suffix=target.suffix[-20:])
     os.close(handle)
     try:
         yield Path(name)

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import tempfile
 from collections.abc import Mapping, Sequence
 from os import PathLike, fspath
 from pathlib import Path
@@ -16,6 +14,7 @@ import torch
 from golden.spec.errors import ParameterError
 from golden.spec.params import PotParams
 from quant_gru.config import BitwidthConfig, from_plain, to_plain
+from quant_gru.files import atomic_text
 from quant_gru.module_params import DATAPATHS, Template, template_from_plain, template_to_plain
 from quant_gru.observers import Observers
 
@@ -100,16 +99,7 @@ def write_json(path: str | PathLike[str], config: BitwidthConfig, datapath: str,
             layers.append({"layer": i, "direction": DIRECTIONS[j], **sizes, "parameters": description, "arrays": lists})
     head = {"format": FORMAT, "version": VERSION, "datapath": datapath}
     content = {**head, "bitwidths": to_plain(config), "layers": layers}
-    target = Path(fspath(path))
-    handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            json.dump(content, file, indent=1)
-            file.write("\n")
-        os.replace(name, target)
-    except BaseException:
-        os.unlink(name)
-        raise
+    atomic_text(path, json.dumps(content, indent=1) + "\n")
 
 
 def read_json(
@@ -163,7 +153,10 @@ def _lists(place: str, found: Any) -> dict[str, np.ndarray]:
         array = np.asarray(values) if isinstance(values, list) and all(type(v) in (int, float) for v in values) else None
         if array is None:
             raise ParameterError(f"{place} {key}", type(values).__name__, "a list of numbers")
-        out[key] = array.astype(np.float32) if key.startswith("amax.") else array
+        if array.dtype == object:
+            raise ParameterError(f"{place} {key}", "a list with an integer of more than 64 bits", "numbers that fit")
+        with np.errstate(over="ignore"):  # an inf is refused where it is used
+            out[key] = array.astype(np.float32) if key.startswith("amax.") else array
     return out
 
 

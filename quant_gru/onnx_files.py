@@ -34,7 +34,7 @@ def write_model(path: Path, model: Any, inputs: Named, outputs: Named) -> Path:
     if model.ByteSize() > MAX_BYTES:
         raise ParameterError("model", f"{model.ByteSize()} bytes", f"at most {MAX_BYTES} bytes, the limit of the format")
     folder = data_folder(path)
-    work = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}."))
+    work = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name[:40]}."))
     try:
         fresh = work / "data"
         fresh.mkdir()

@@ -99,7 +99,7 @@ def _write_folder(path: str | os.PathLike[str], form: str, fill: Callable[[Path]
     parent = target.parent
     if not parent.is_dir():
         raise ParameterError("path", repr(str(path)), "a folder whose parent exists")
-    temporary = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=".part", dir=parent))
+    temporary = Path(tempfile.mkdtemp(prefix=f".{target.name[:40]}.", suffix=".part", dir=parent))
     try:
         content = fill(temporary)
         head = {"format": format_name(form), "format_version": FORMAT_VERSION, "spec_version": SPEC_VERSION}

@@ -89,6 +89,28 @@ def test_python_m_qgru_has_the_same_exit_codes():
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", ">&- 2>&- <&-", "2>/dev/full"])
+def test_closed_and_full_streams_leave_the_exit_code(closed):
+    code = "import sys,click; from qgru.run import guarded, refusal; say=lambda: (click.echo('x'), click.echo('y', err=True))\n"
+    code += "def body():\n  if '2>/dev/full' not in sys.argv: say()\n  raise refusal('no')\n"
+    code += "sys.exit(guarded(click.Command('probe', callback=body), []))"
+    done = subprocess.run(
+        ["/bin/sh", "-c", f'exec "$0" -c "$1" "$2" {closed}', sys.executable, code, closed], cwd=ROOT, capture_output=True
+    )
+    assert done.returncode == 2 and b"Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("encoding", "shown"), [("latin-1", b"\\u6f22\\udcff\n"), ("utf-8", b"\xe6\xbc\xa2\\udcff\n")]
+)
+def test_what_an_encoding_lacks_is_escaped(encoding, shown):
+    code = "import sys,click; from qgru.run import guarded; body=lambda: click.echo(chr(0x6f22) + chr(0xdcff))\n"
+    code += "sys.exit(guarded(click.Command('probe', callback=body), []))"
+    call = [sys.executable, "-c", code]
+    done = subprocess.run(call, cwd=ROOT, capture_output=True, env={"PYTHONIOENCODING": encoding}, timeout=60)
+    assert (done.returncode, done.stdout, done.stderr) == (0, shown, b"")
+
+
 def test_a_reader_that_goes_away_is_141():
     code = "import sys\nimport click\nfrom qgru.run import guarded\n"
     code += "body = lambda: [click.echo('x' * 1000) for _ in range(1000)] and None\n"

@@ -165,6 +165,7 @@ def test_parameter_files(tmp_path, datapath):
         (lambda c: c["layers"][0].update(hidden_size=6), "layer 0 forward sizes is"),
         (lambda c: c["layers"][0].pop("arrays"), "layer 0 forward arrays is NoneType"),
         (lambda c: c["layers"][0]["arrays"].update({"amax.W": "x"}), "layer 0 forward amax.W is str"),
+        (lambda c: c["layers"][0]["arrays"].update({"amax.W": [10**400]}), "layer 0 forward amax.W is a list with an"),
         (lambda c: c["layers"][0]["arrays"]["weight.W.exponent"].pop(), "weight.W exponent"),
         (lambda c: c["layers"][0]["parameters"]["operators"]["input.x"].update(exponent=99), "input.x exponent is 99"),
         (lambda c: c["layers"][0]["parameters"]["operators"].pop("op.rRh"), "operators is missing"),
