@@ -18,6 +18,7 @@ from golden.spec.errors import QgruError
 
 CAPABILITY = (9, 0)
 _LOCK = threading.RLock()
+_HERE = threading.local()
 _LOADED: dict[tuple[Any, int], Loaded] = {}
 
 
@@ -82,6 +83,14 @@ def device_number() -> int:
 
     cuda.current_context()
     return int(_call("cuCtxGetDevice", driver.cuCtxGetDevice()))
+
+
+def bind_thread() -> None:
+    """Give this thread a current context once: torch does so only when it launches something itself, and memory that it
+    has kept is handed out without a launch."""
+    if not getattr(_HERE, "bound", False):
+        device_number()
+        _HERE.bound = True
 
 
 class Loaded:
@@ -179,7 +188,11 @@ class Failure:
         _call("cuMemcpyDtoHAsync", driver.cuMemcpyDtoHAsync(self.seen.ctypes.data, self.address, 4, stream))
 
     def check(self) -> None:
-        """Raise DeviceError when a run that has ended had given up; the next run starts afresh."""
+        """Raise DeviceError when a run that has ended had given up; the next run starts afresh.
+
+        Every run begins with this, in a thread that may have launched nothing before.
+        """
+        bind_thread()
         if self.seen[0] != 0:
             self.seen[0] = 0
             self.word.copy_to_device(np.zeros(1, np.int32))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from types import SimpleNamespace
 
 import numpy as np
@@ -187,3 +188,26 @@ def test_a_given_state_places_nothing_new_on_the_device(network):
     network.stream, placed = 64, len(network.placed)
     network.forward(x, h0)  # as in a capture, whose stream is another one
     assert len(network.placed) == placed and not network._first
+
+
+def test_a_thread_is_given_its_context_once(monkeypatch):
+    asked, failure = [], gpu_driver.Failure.__new__(gpu_driver.Failure)
+    failure.seen = np.zeros(1, np.int32)
+    monkeypatch.setattr(gpu_driver, "device_number", lambda: asked.append(threading.get_ident()) or 0)
+    monkeypatch.setattr(gpu_driver, "_HERE", threading.local())
+
+    def work():
+        for _ in range(3):
+            failure.check()
+
+    work()
+    for _ in range(2):
+        thread = threading.Thread(target=work)
+        thread.start()
+        thread.join()
+    assert len(asked) == 3 and asked[0] == threading.get_ident()
+    failure.seen[0], failure.word = 1, SimpleNamespace(copy_to_device=lambda array: asked.append(array.tolist()))
+    with pytest.raises(gpu_driver.DeviceError, match="a block waited in vain"):
+        failure.check()
+    failure.check()
+    assert asked[3:] == [[0]]
