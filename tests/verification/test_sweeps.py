@@ -219,7 +219,7 @@ def test_a_journal_goes_on_where_it_was_torn(tmp_path):
     for piece in whole[:2]:
         journal.add(run_host(piece))
     journal.close()
-    path.write_bytes(path.read_bytes() + b'{"piece": "half a li')
+    path.write_bytes(path.read_bytes() + b'{"compared": 100, "fir')
     with pytest.raises(ParameterError, match="a file that is not there yet"):
         Journal(path, False)
     again = Journal(path, True)
@@ -265,6 +265,16 @@ def test_the_script_for_a_gpu_runs_dry_and_goes_on(tmp_path):
     assert subprocess.run([*call, "--step", "matmul"], capture_output=True, timeout=300).returncode == 2
     again = subprocess.run([*call, "--step", "matmul", "--resume"], capture_output=True, text=True, timeout=300)
     assert again.returncode == 0 and len((tmp_path / "journal.jsonl").read_text().splitlines()) == 23
+
+
+def test_the_script_for_gpus_runs_dry_on_a_process_for_each(tmp_path):
+    call = [sys.executable, str(ROOT / "benchmarks" / "sweep_gpu.py"), str(tmp_path), "--dry-run", "--limit", "300"]
+    call += ["--gpus", "2", "--step", "matmul", "--step", "direct"]
+    done = subprocess.run(call, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    found = json.loads((tmp_path / "sweep-gpu.json").read_text())
+    assert found["complete"] and found["mismatches"] == 0 and found["failed"] == {} and found["compared"] == 7 * 300 + 16 * 256
+    assert found["gpus"] == 2 and set(found["sampled"]) == {"matmul", "direct"}
 
 
 @pytest.mark.cudasim
