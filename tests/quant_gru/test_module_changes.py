@@ -6,9 +6,10 @@ import copy
 import gc
 
 import pytest
-import torch
 
-from quant_gru import QuantGRU, module_changes
+torch = pytest.importorskip("torch")
+
+from quant_gru import QuantGRU, module_changes  # noqa: E402
 
 X = torch.linspace(-1, 1, 9 * 4 * 3).view(9, 4, 3)
 

@@ -6,13 +6,14 @@ import warnings
 
 import numpy as np
 import pytest
-import torch
 
-from golden.spec.errors import ParameterError, RangeError
-from golden.spec.formats import IntFormat
-from quant_gru import QuantGRU, sqnr
-from quant_gru.histogram import count
-from quant_gru.observers import step_extremes
+torch = pytest.importorskip("torch")
+
+from golden.spec.errors import ParameterError, RangeError  # noqa: E402
+from golden.spec.formats import IntFormat  # noqa: E402
+from quant_gru import QuantGRU, sqnr  # noqa: E402
+from quant_gru.histogram import count  # noqa: E402
+from quant_gru.observers import step_extremes  # noqa: E402
 
 
 @pytest.fixture(autouse=True)

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import numpy as np
-import onnxruntime
 import pytest
-import torch
 
-from golden.rescale import derive_mshifts
-from golden.sequence import forward
-from golden.spec.errors import ParameterError
-from golden.spec.params import MShift
-from quant_gru import QuantGRU
-from quant_gru.accuracy import sqnr_db
-from quant_gru.boundary import quantize_input, states_real
-from quant_gru.multipliers import fitted_mshifts
-from verification.exact.sequence import forward as judge
+torch = pytest.importorskip("torch")
+onnxruntime = pytest.importorskip("onnxruntime")
+
+from golden.rescale import derive_mshifts  # noqa: E402
+from golden.sequence import forward  # noqa: E402
+from golden.spec.errors import ParameterError  # noqa: E402
+from golden.spec.params import MShift  # noqa: E402
+from quant_gru import QuantGRU  # noqa: E402
+from quant_gru.accuracy import sqnr_db  # noqa: E402
+from quant_gru.boundary import quantize_input, states_real  # noqa: E402
+from quant_gru.multipliers import fitted_mshifts  # noqa: E402
+from verification.exact.sequence import forward as judge  # noqa: E402
 
 ORDINARY = [2.0**-8, 2.0**-8, 2.0**-6, 2.0**-7, 2.0**-14, 2.0**-14, 2.0**-4, 2.0**-4, 2.0**-5]
 """s_w, s_r, s_x, s_h, s_bx, s_br, s_z, s_r_gate, s_g"""
