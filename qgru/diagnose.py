@@ -37,6 +37,9 @@ def command(vectors: Path, case: str, got: Path, as_json: bool, pairs: bool, sec
     arrays = read_npz(got.read_bytes(), got.name)
     other = ("params.", "input.", "state.")  # what a case of a vector set holds beside its trace
     fields = {name.removeprefix("trace."): a for name, a in arrays.items() if not name.startswith(other)}
+    output = fields.pop("output", None)  # of a device under test: h without the initial state
+    if output is not None:
+        fields.setdefault("h", output)
     d = diagnose(c.params, c.x, c.h0, c.options, expected=c.trace, got=fields, search_pairs=pairs, seconds=seconds)
     if as_json:
         print_json({"command": "diagnose", "case": case, "vectors": {"sha256": cases.sha256}, **d.plain()})

@@ -89,7 +89,7 @@ class Diagnosis:
             lines.append(f"and {len(self.explanations) - SHOWN} more")
         if self.verdict == "none":
             tried = f"{self.tried} deviations" + (f" and {self.pairs_tried} pairs" if self.pairs_tried else "")
-            until = "" if self.complete else ", not all, for the time ran out"
+            until = "" if self.complete else ", not all, for the time ran out: more seconds may find one"
             lines.append(
                 f"none: no deviation of the catalogue explains the {self.differing} differing codes ({tried} tried{until})"
             )

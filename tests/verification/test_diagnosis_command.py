@@ -47,6 +47,18 @@ def test_outputs_alone_as_json(folder, tmp_path, capsys, datapath):
     assert ["one-is-1"] in [e["names"] for e in answer["explanations"]]
 
 
+def test_what_a_device_gave_is_taken_with_its_outputs(folder, tmp_path, capsys):
+    got = plant(MAKERS["mshift"](3), "one-is-1")
+    np.savez(tmp_path / "output.npz", output=got["h"][1:])
+    np.savez(tmp_path / "both.npz", output=got["h"][1:], h=got["h"])
+    np.savez(tmp_path / "h.npz", h=got["h"])
+    texts = []
+    for name in ("output", "both", "h"):
+        assert run(folder, "mshift", tmp_path / f"{name}.npz", "--no-pairs") == 1
+        texts.append(capsys.readouterr().out)
+    assert all("one-is-1 [SPEC" in text for text in texts) and texts[1] == texts[2]
+
+
 def test_an_equal_run_is_0(folder, tmp_path, capsys):
     trace = MAKERS["pot"](3).run(judge)
     np.savez(tmp_path / "got.npz", **{f"trace.{name}": a for name, a in trace.items()})
