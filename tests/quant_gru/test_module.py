@@ -184,6 +184,20 @@ def test_prepared_once_for_each_version_of_the_weights():
         assert not torch.equal(gru(x)[0], first)
 
 
+def test_a_tensor_of_inference_mode_in_the_memory_of_a_weight():
+    gru, x = calibrated()
+    with torch.no_grad():
+        first = gru(x)[0]
+        with torch.inference_mode():  # it counts no changes
+            same = torch.nn.Parameter(torch.from_numpy(gru.weight_hh_l0.numpy()), requires_grad=False)
+        assert same.is_inference() and same.data_ptr() == gru.weight_hh_l0.data_ptr()
+        gru.weight_hh_l0 = same
+        assert torch.equal(gru(x)[0], first)
+        with torch.inference_mode():
+            same.mul_(0.5)
+        assert not torch.equal(gru(x)[0], first)
+
+
 def test_other_tensors_in_the_place_of_a_weight_are_seen():
     gru, x = calibrated()
     seen = []

@@ -105,23 +105,40 @@ def test_states_and_where_they_end_in_one_kernel(dtype):
             assert torch.equal(p.states(h, plain, index, reverse), states) and torch.equal(plain, ends)
 
 
-def test_points_and_threads_share_a_kernel():
-    shared, wrong = kernel("divide", "int8"), []
+def test_points_share_a_kernel():
+    shared = kernel("divide", "int8")
     points = [Point(2.0**-i, i, INT8, False, CPU) for i in range(4)]
     v = torch.linspace(-3, 3, 500)
     wanted = [p.quantize(v) for p in points]
+    for i in (0, 1, 1, 0, 2, 3, 2):
+        assert torch.equal(points[i]._quantize_by(shared, v), wanted[i])
+    assert len({bytes(codes.numpy()) for codes in wanted}) == 4
 
-    def work(own):
-        for i in [*range(4), *reversed(range(4))] * 25:
-            if not torch.equal(points[i]._quantize_by(shared, v), wanted[i]):
-                wrong.append((own, i))
 
-    threads = [threading.Thread(target=work, args=(own,)) for own in range(4)]
+def test_threads_share_a_kernel():
+    class Meeting(Driver):
+        """Reads no arguments before every thread has written its own."""
+
+        written = threading.Barrier(3, timeout=60)
+
+        def cuLaunchKernel(self, *arguments):
+            self.written.wait()
+            return super().cuLaunchKernel(*arguments)
+
+    shared, found = kernel("divide", "int8", Meeting("divide", "int8")), [None] * 3
+    points = [Point(2.0**-i, i, INT8, False, CPU) for i in range(3)]
+    values = [torch.linspace(-3, 3, 500 + i) for i in range(3)]
+
+    def work(i):
+        found[i] = [points[i]._quantize_by(shared, values[i]) for _ in range(3)]
+
+    threads = [threading.Thread(target=work, args=(i,)) for i in range(3)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert not wrong and len({bytes(codes.numpy()) for codes in wanted}) == 4
+    for p, v, several in zip(points, values, found):
+        assert len(several) == 3 and all(torch.equal(codes, p.quantize(v)) for codes in several)
 
 
 def test_the_check_takes_good_kernels_and_refuses_others(monkeypatch):
