@@ -20,6 +20,7 @@ from quant_gru.module_layers import Rows, Weights, run_in_float32, run_layers_on
 from quant_gru.module_network import Direction
 from quant_gru.module_params import Static
 from quant_gru.module_quantization import Quantization
+from quant_gru.module_tracing import outside
 from quant_gru.stack import Direction as StackDirection
 from quant_gru.stack import Stack
 
@@ -241,7 +242,7 @@ class QuantGRU(nn.GRU):
 
             return forward_for_export(self, input, hx)
         if self.calibrating:
-            self._observe(input, hx)
+            outside(self._observe)(input, hx)
             return super().forward(input, hx)
         if not self.use_quantization:
             return super().forward(input, hx)
@@ -252,7 +253,7 @@ class QuantGRU(nn.GRU):
             return super().forward(input, hx)
         batched = input.dim() == 3
         x, hx = self._batch(input, hx)
-        output, h_n = self._run(x, hx, None)
+        output, h_n = outside(self._run)(x, hx, None)
         if self.batch_first and batched:
             output = output.transpose(0, 1)
         return (output, h_n) if batched else (output.squeeze(1), h_n.squeeze(1))
@@ -307,7 +308,7 @@ class QuantGRU(nn.GRU):
             hx = self.permute_hidden(hx, order)
             self.check_hidden_size(hx, self.get_expected_hidden_size(data, batch_sizes))
         even = bool((lengths == lengths[0]).all())
-        output, h_n = self._run(x, hx, None if even else Rows.of(lengths.to(x.device), len(x)))
+        output, h_n = outside(self._run)(x, hx, None if even else Rows.of(lengths.to(x.device), len(x)))
         output = pack_padded_sequence(output, lengths).data
         return PackedSequence(output, batch_sizes, order, back), self.permute_hidden(h_n, back)
 
@@ -396,4 +397,4 @@ def _options(gru: nn.GRU) -> dict[str, Any]:
 
 
 def _weights_of(gru: nn.GRU) -> dict[str, torch.Tensor]:
-    return {name: value for name, value in gru.state_dict().items() if isinstance(value, torch.Tensor)}
+    return {name: getattr(gru, name).detach() for name in gru._flat_weights_names}  # of parametrized ones, what they stand for
