@@ -22,7 +22,7 @@ from verification.dut.failure import DeviceError, Failure
 from verification.dut.foreign import to_numpy
 from verification.dut.guarded import GUARD_BYTE, UNWRITTEN_BYTE, Guarded
 from verification.dut.request import numbers, request_of
-from verification.dut.serve import serve
+from verification.dut.serve import reply, serve
 
 EVERYTHING = read_capabilities({"steps": ["*"], "datapaths": ["*"], "options": ["*"]}, "test")
 
@@ -244,3 +244,12 @@ def test_differences_are_not_wrapped():
     assert difference(np.float64([1]), np.float32([1])) == "array is float64, expected float32"
     assert difference([1], [1, 2]) == "array has the shape [1], expected [2]"
     assert difference({"h": a}, {"h": a, "z": a}) == "z is missing"
+
+
+def test_an_exception_is_reported_with_its_place():
+    def broken(request):
+        raise RuntimeError("no\nluck")
+
+    header, arrays = reply(broken, frames.Message({}))
+    assert arrays == {} and header["status"] == "internal"
+    assert re.fullmatch(r"RuntimeError: no luck, in broken \(.*test_dut_protocol\.py, line \d+\)", header["message"])

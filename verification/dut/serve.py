@@ -49,7 +49,9 @@ def reply(answer: Answer, request: frames.Message) -> Answered:
         return {"status": "bad input", "message": str(error)}, {}
     except Exception as error:
         traceback.print_exc()
-        return {"status": "internal", "message": f"{type(error).__name__}: {error}"}, {}
+        at = traceback.extract_tb(error.__traceback__)[-1]
+        said = " ".join(f"{type(error).__name__}: {error}".split())
+        return {"status": "internal", "message": f"{said}, in {at.name} ({at.filename}, line {at.lineno})"}, {}
 
 
 def serve(start: Callable[[], tuple[dict[str, Any], Answer]], source: BinaryIO, sink: BinaryIO) -> None:
