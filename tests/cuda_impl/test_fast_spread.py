@@ -94,6 +94,32 @@ def test_every_device_is_started_before_one_is_waited_for(make, home):
         assert machine.said[3] == ("start", home)
 
 
+class SlowStart(SlowNetwork):
+    """One whose states are only made, by a copy, when they are asked for; as those of two bytes that become one."""
+
+    def start(self, *arguments, **options):
+        wide = super().forward(*arguments, **options)
+
+        def narrow() -> Lying:
+            self.machine.wait()
+            return Lying(wide.data.copy(), wide.device)
+
+        return narrow
+
+    def forward(self, *arguments, **options):
+        raise AssertionError("forward waits, start does not")
+
+
+def test_a_network_that_waits_for_its_states_is_only_started_first():
+    machine = SlowMachine()
+    places = tuple(Place(n, f"GPU {n}", SlowStart(mshift_set(), machine, n)) for n in range(3))
+    network = SpreadNetwork(mshift_set(), places, lambda x: DeviceTransport(machine, x, 0), False)
+    x = codes((5, 7, 2))
+    found = network.forward(Lying(x, 1))
+    assert [what for what, _ in machine.said] == ["start"] * 3 + ["end"] * 3
+    assert found.device == 1 and np.array_equal(found.data, forward(mshift_set(), x).h)
+
+
 def test_rows_stay_on_the_device_where_they_lie():
     network, machine = slow_spread(mshift_set(), 4)
     x = Lying(codes((3, 1, 2)), 2)
