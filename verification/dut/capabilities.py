@@ -77,7 +77,7 @@ def read_capabilities(plain: Any, spec: str) -> Capabilities:
             raise refuse(str(name), "an unknown field", f"one of {', '.join(sorted(known))}")
     options, limits = plain.get("options", []), plain.get("limits", {})
     if not isinstance(options, list) or any(o not in (*OPTIONS, ANY) for o in options):
-        raise refuse("options", options, f"a list of {', '.join(OPTIONS)}, or of \"*\" for all")
+        raise refuse("options", options, f'a list of {", ".join(OPTIONS)}, or of "*" for all')
     if not isinstance(limits, Mapping) or any(k not in LIMITS or type(v) is not int for k, v in limits.items()):
         raise refuse("limits", limits, f"whole numbers for {', '.join(LIMITS)}")
     listed = {}
