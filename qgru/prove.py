@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
 import json
+import warnings
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
@@ -15,6 +17,8 @@ import click
 from qgru.files import atomic_file, atomic_folder
 from qgru.progress import progress
 from qgru.run import EXACT, MISMATCH, need, print_json, refusal
+
+MAX_SHIFT = 4096
 
 
 @click.command()
@@ -130,21 +134,37 @@ def _replay(names: tuple[str, ...], at: str, as_json: bool) -> int:
         raise refusal(f"{names[0]} has no function of the twin to replay, expected an obligation about one")
     try:
         arguments = json.loads(at)
-    except json.JSONDecodeError as error:
-        raise refusal(f"--at is {at!r}, expected a JSON list of the arguments ({error.msg})") from None
+    except (ValueError, RecursionError) as error:
+        raise refusal(f"--at is {at!r}, expected a JSON list of the arguments ({error})") from None
     if not isinstance(arguments, list) or not all(_is_argument(a) for a in arguments):
         raise refusal(
             f'--at is {at!r}, expected a JSON list of integers, arrays, and binary32 numbers as bits such as "0x3f800000"'
         )
+    _check_shifts(obligation.function, arguments)
     try:
-        played = replay(obligation, arguments)
-    except (TypeError, ValueError, IndexError) as error:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            played = replay(obligation, arguments)
+    except (TypeError, ValueError, ArithmeticError, AttributeError, LookupError) as error:
         raise refusal(f"--at does not fit {obligation.function}: {error}") from None
     if as_json:
         print_json({"command": "prove", "name": names[0], **played})
     else:
         click.echo(f"twin:  {played['twin']}\njudge: {played['judge']}\n{'differs' if played['differs'] else 'equal'}")
     return MISMATCH if played["differs"] else EXACT
+
+
+def _check_shifts(function: str, arguments: list[Any]) -> None:
+    """Refuse shifts and exponents that the judge, which has whole numbers of any size, would need all memory for."""
+    from verification.proofs.source import Twin
+
+    for name, value in zip(inspect.signature(Twin().callable(function)).parameters, arguments):
+        scalar = name in ("s", "shift", "exponent") or name.startswith(("s_", "e_"))
+        rows = value if name in ("ops", "pre_op") and isinstance(value, list) else []
+        shifts = [value] if scalar else [row[0] for row in rows if isinstance(row, list) and row]
+        for shift in shifts:
+            if isinstance(shift, int) and not -MAX_SHIFT <= shift <= MAX_SHIFT:
+                raise refusal(f"--at {name} is {shift}, expected a shift in [-{MAX_SHIFT}, {MAX_SHIFT}]")
 
 
 def _is_argument(value: Any) -> bool:

@@ -158,8 +158,10 @@ def test_drawn_problems_are_the_same_every_time():
     assert drawn("pot", 12, 6)[5].to_json() != one[5].to_json()
 
 
-def test_the_properties_find_a_deviation():
+def test_the_properties_find_a_deviation(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     found = found_by_properties("one-is-1", examples=30)
+    assert list(tmp_path.iterdir()) == []
     assert set(found) == {("one-is-1", k) for k in ("mshift", "mshift-dynamic", "pot")}
 
 

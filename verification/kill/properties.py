@@ -5,6 +5,7 @@ The property is that of the twin's tests: on every problem that the strategies d
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from multiprocessing import get_context
@@ -48,8 +49,14 @@ def drawn(datapath: str, examples: int = EXAMPLES, seed: int = SEED) -> list[Pro
 
 
 def _found(datapath: str, names: list[str], examples: int, seed: int) -> dict[str, int]:
+    """The body of a process of its own, so that where Hypothesis keeps its files is nobody else's."""
+    from hypothesis.configuration import set_hypothesis_home_dir
+
     left, found = dict.fromkeys(names), {}
-    for number, p in enumerate(drawn(datapath, examples, seed)):
+    with tempfile.TemporaryDirectory() as home:
+        set_hypothesis_home_dir(home)  # it would make a folder where the command runs
+        problems = drawn(datapath, examples, seed)
+    for number, p in enumerate(problems):
         try:
             trace = p.run(judge)
         except QgruError:
