@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from cuda_impl.fast.gpu_device import on_device
 from cuda_impl.fast.network import Network, narrowest_dtype, prepare
 from cuda_impl.sequence import forward as run_stages
 from golden.spec.params import MShiftParams, PotParams
@@ -103,14 +104,18 @@ class Direction:
 
 
 def make_direction(params: MShiftParams | PotParams, device: torch.device, reverse: bool) -> Direction:
-    """A parameter set made ready on a device."""
-    return Direction(params, prepare(params, "gpu" if device.type == "cuda" else "host"), device, reverse)
+    """A parameter set made ready on a device, whichever is current."""
+    if device.type != "cuda":
+        return Direction(params, prepare(params, "host"), device, reverse)
+    with on_device(torch.cuda.current_device() if device.index is None else device.index, torch):
+        return Direction(params, prepare(params, "gpu"), device, reverse)
 
 
 def _gpu_trace(params: Any, x: torch.Tensor, h0: torch.Tensor | None, reverse: bool) -> dict[str, torch.Tensor]:
     """The fields of a run, on the GPU; the twin's own programs run on the default stream, in step with the caller's."""
     caller, default = torch.cuda.current_stream(x.device), torch.cuda.default_stream(x.device)
     default.wait_stream(caller)
-    trace = run_stages(params, x, h0, reverse=reverse, device="gpu", on_device=True)
-    caller.wait_stream(default)
-    return {name: torch.as_tensor(v, device=x.device) for name, v in trace.items() if np.ndim(v)}
+    with on_device(x.device.index, torch):
+        trace = run_stages(params, x, h0, reverse=reverse, device="gpu", on_device=True)
+        caller.wait_stream(default)
+        return {name: torch.as_tensor(v, device=x.device) for name, v in trace.items() if np.ndim(v)}

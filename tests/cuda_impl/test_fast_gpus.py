@@ -222,6 +222,22 @@ def test_a_network_of_another_device_than_the_current_one():
                 made.forward(elsewhere)
 
 
+@pytest.mark.parametrize("datapath", ["mshift", "pot"])
+def test_a_module_on_another_device_than_the_current_one(datapath):
+    torch = pytest.importorskip("torch")
+    from quant_gru import QuantGRU
+
+    gru, x = QuantGRU(24, 40), torch.randn(9, 5, 24)
+    gru.datapath = datapath
+    gru.calibrate(x)
+    gru.use_quantization = True
+    with torch.no_grad():
+        wanted, last = gru(x)
+        found, end = gru.to("cuda:1")(x.to("cuda:1"))
+    assert found.device.index == 1 and torch.cuda.current_device() == 0
+    assert torch.equal(found.cpu(), wanted) and torch.equal(end.cpu(), last)
+
+
 def test_a_refusal_names_the_device():
     torch = pytest.importorskip("torch")
     p = network(48, 96)
