@@ -28,7 +28,7 @@ def storage_of(tensor: torch.Tensor) -> int:
     """The address of a tensor's storage; 0 where it has none."""
     try:
         return int(tensor.untyped_storage().data_ptr())
-    except (RuntimeError, NotImplementedError):
+    except RuntimeError:
         return 0
 
 
