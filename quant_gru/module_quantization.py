@@ -28,8 +28,8 @@ from quant_gru.observers import PERCENTILE, Observers, checked_method
 
 Grus = Sequence[Sequence[FloatGru]]
 Points = dict[str, tuple[int | None, int | None]]
-Versions = tuple[tuple[int, int | None], ...]
-"""(address, version) of every weight; no version for a tensor of inference mode, which does not count its changes."""
+Versions = tuple[tuple[int, int, int | None], ...]
+"""(identity, address, version) of every weight; no version for a tensor of inference mode, which does not count its changes."""
 SETTINGS = ("method", "percentile", "ema", "datapath")
 
 
@@ -175,9 +175,9 @@ class Quantization:
             entry = self.prepared.get(device)
             if entry is not None and self._is_of(entry[0], weights):
                 return entry[1]
-            versions = tuple([(w.data_ptr(), None if w.is_inference() else w._version) for w in weights])
+            versions = tuple([(id(w), w.data_ptr(), None if w.is_inference() else w._version) for w in weights])
             made = [[make_direction(p, device, bool(j)) for j, p in enumerate(layer)] for layer in self.params(grus())]
-            if None not in (version for _, version in versions):
+            if None not in (version for *_, version in versions):
                 kept = [w.detach() for w in weights]  # their memory is not used again while it stands for them
                 self.prepared[device] = ((self.epoch, versions), made, kept)
             return made
@@ -187,8 +187,8 @@ class Quantization:
         epoch, versions = known
         if epoch != self.epoch or len(versions) != len(weights):
             return False
-        for weight, (place, version) in zip(weights, versions):  # no generator: this is a part of every forward
-            if weight.is_inference() or weight.data_ptr() != place or weight._version != version:
+        for weight, (same, place, version) in zip(weights, versions):  # no generator: this is a part of every forward
+            if id(weight) != same or weight.is_inference() or weight.data_ptr() != place or weight._version != version:
                 return False
         return True
 

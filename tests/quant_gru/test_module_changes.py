@@ -66,6 +66,14 @@ def test_a_step_is_seen(name):
         assert torch.equal(after, fresh(module))
 
 
+def test_another_parameter_on_the_same_memory_is_seen():
+    module = made()
+    before = module(X)[0]
+    module.weight_ih_l0 = torch.nn.Parameter(module.weight_ih_l0.data.mul_(2))
+    assert not torch.equal(module(X)[0], before)
+    assert torch.equal(module(X)[0], fresh(module))
+
+
 def test_a_step_is_seen_by_copies_and_not_by_others():
     module = made()
     other, twin = made(), copy.deepcopy(module)
