@@ -77,7 +77,11 @@ def request_of(case: AnyCase, capabilities: Capabilities) -> Request | str:
         request = _sequence(case, capabilities)
     elif isinstance(case, ErrorCase):
         datapath = case.description.get("datapath")
-        refusal = _refusal(case, datapath) if datapath in FIELDS else f"a parameter set of the datapath {datapath!r}, which no device has"
+        refusal = (
+            _refusal(case, datapath)
+            if datapath in FIELDS
+            else f"a parameter set of the datapath {datapath!r}, which no device has"
+        )
         if isinstance(refusal, str):
             return refusal
         request = refusal
