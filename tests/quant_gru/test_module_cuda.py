@@ -6,6 +6,7 @@ import ctypes
 import threading
 import types
 import warnings
+from contextlib import contextmanager
 from dataclasses import replace
 from types import SimpleNamespace
 
@@ -200,11 +201,20 @@ def test_runs_by_the_twin_wait_for_the_caller_and_the_caller_for_them(monkeypatc
 
     monkeypatch.setattr(torch.cuda, "current_stream", lambda device: Stream("caller"))
     monkeypatch.setattr(torch.cuda, "default_stream", lambda device: Stream("default"))
+    @contextmanager
+    def on_device(number, module):
+        assert (number, module) == (x.device.index, torch)  # None, as x stands on the CPU here
+        order.append("device of x")
+        yield
+        order.append("device before")
+
     monkeypatch.setattr(module_network, "run_stages", on_host)
+    monkeypatch.setattr(module_network, "on_device", on_device)
     x, h0 = (point.quantize(torch.randn(shape)) for point, shape in ((d.x, (5, 2, 3)), (d.h, (2, 4))))
     for start in (h0, None):
         assert torch.equal(module_network._gpu_trace(d.params, x, start, reverse)["h"].to(d.h.dtype), d.run(x, start))
-    assert order == ["default waits for caller", "run", "caller waits for default"] * 2
+    steps = ["default waits for caller", "device of x", "run", "caller waits for default", "device before"]
+    assert order == steps * 2
 
 
 def test_a_point_on_a_gpu_uses_its_kernels(monkeypatch):
