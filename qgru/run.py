@@ -81,8 +81,10 @@ def complain(sentence: str) -> None:
     safe = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in line)
     if len(safe) > MAX_SENTENCE:
         safe = f"{safe[: MAX_SENTENCE - 300]} ... {safe[-300:]}"
-    with suppress(OSError):  # a stderr that takes nothing changes no exit code
+    try:
         click.echo(f"qgru: {safe}", err=True)
+    except OSError:  # a stderr that takes nothing changes no exit code
+        _let_go(sys.stderr)
 
 
 def os_sentence(error: OSError) -> str:
@@ -150,9 +152,14 @@ def _refused_or_defect(error: Exception) -> int:
 
 
 def _pipe_closed() -> int:
-    # Python flushes stdout once more at exit; give it somewhere to go.
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    _let_go(sys.stdout)
     return PIPE_CLOSED
+
+
+def _let_go(stream: Any) -> None:
+    """Python flushes a stream once more at exit, and exits with 120 where that fails; give it somewhere to go."""
+    with suppress(OSError, ValueError):  # a stream without a file descriptor has nothing to flush there
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def canonical_json(value: Any) -> str:

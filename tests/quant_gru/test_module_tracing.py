@@ -5,12 +5,14 @@ from __future__ import annotations
 import warnings
 
 import pytest
-import torch
-from torch import nn
-from torch.nn.utils import parametrizations
-from torch.nn.utils.rnn import pack_sequence
 
-from quant_gru import QuantGRU
+torch = pytest.importorskip("torch")
+
+from torch import nn  # noqa: E402
+from torch.nn.utils import parametrizations  # noqa: E402
+from torch.nn.utils.rnn import pack_sequence  # noqa: E402
+
+from quant_gru import QuantGRU  # noqa: E402
 
 X = torch.linspace(-1, 1, 9 * 4 * 3).view(9, 4, 3)
 
