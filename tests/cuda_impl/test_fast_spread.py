@@ -47,7 +47,7 @@ def test_blocks_of_ten_rows_on_four_places():
     assert cuts(10, 4) == [(0, 2), (2, 5), (5, 7), (7, 10)]
 
 
-@pytest.mark.parametrize(("datapath", "count"), [("mshift", 60), ("pot", 8), ("mshift-dynamic", 20)])
+@pytest.mark.parametrize(("datapath", "count"), [("mshift", 40), ("pot", 5), ("mshift-dynamic", 8)])
 def test_drawn_problems(datapath, count):
     @settings(max_examples=examples(count))
     @given(problems(datapath, max_batch=9), st.integers(1, 5), st.sampled_from([None, 0, 1, 6]), st.booleans())
