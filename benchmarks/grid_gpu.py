@@ -24,6 +24,8 @@ sys.path.insert(0, str(ROOT))
 
 from cuda_impl.fast.network import prepare  # noqa: E402
 from golden.sequence import forward  # noqa: E402
+from golden.spec.errors import QgruError  # noqa: E402
+from qgru.bench_floors import cuda_timer  # noqa: E402
 from qgru.bench_modes import drawn  # noqa: E402
 from qgru.bench_suites import machine  # noqa: E402
 from qgru.files import atomic_file  # noqa: E402
@@ -35,19 +37,9 @@ STEPS, BATCHES, HIDDEN = (16, 128, 512), (1, 8, 32, 128, 512), (64, 128, 256, 51
 
 def timed(call: Callable[[], Any], count: int = 9) -> float:
     """The median of `count` runs, in milliseconds, warm."""
-    import torch
-
     call()
     call()
-    found = []
-    for _ in range(count):
-        start, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
-        start.record()
-        call()
-        end.record()
-        end.synchronize()
-        found.append(start.elapsed_time(end))
-    return statistics.median(found)
+    return 1e3 * statistics.median(cuda_timer(call, 1) for _ in range(count))
 
 
 def cudnn(steps: int, batch: int, hidden: int) -> dict[str, float]:
@@ -149,4 +141,8 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    try:
+        sys.exit(main())
+    except (QgruError, OSError) as error:
+        print(f"grid_gpu: {error}", file=sys.stderr)
+        sys.exit(2)

@@ -31,6 +31,7 @@ from cuda_impl import launch  # noqa: E402
 from cuda_impl.fast.spread import Place, SpreadNetwork, cuts  # noqa: E402
 from golden.sequence import forward  # noqa: E402
 from golden.spec.errors import ParameterError, QgruError  # noqa: E402
+from qgru.bench_floors import cuda_timer  # noqa: E402
 from qgru.bench_modes import drawn  # noqa: E402
 from qgru.bench_suites import machine  # noqa: E402
 from qgru.files import atomic_file  # noqa: E402
@@ -80,15 +81,7 @@ class Gpus:
     def timed(self, call: Callable[[], Any], repeat: int) -> float:
         call()
         call()
-        found = []
-        for _ in range(repeat):
-            start, end = (self.torch.cuda.Event(enable_timing=True) for _ in range(2))
-            start.record()
-            call()
-            end.record()
-            end.synchronize()
-            found.append(start.elapsed_time(end))
-        return statistics.median(found)
+        return 1e3 * statistics.median(cuda_timer(call, 1) for _ in range(repeat))
 
 
 class Hosts:
