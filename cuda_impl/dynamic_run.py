@@ -133,6 +133,8 @@ def check_ranges(p: MShiftDynamicParams, reals: np.ndarray, reverse: bool, given
     steps = len(reals) - 1
     if not given:
         _check_range("h0", reals[0, d.H_MIN], reals[0, d.H_MAX], p.h_symmetric, None)
+    if not _suspicious(reals[1:]):
+        return
     for i in range(steps):
         row, t = reals[i + 1], steps - 1 - i if reverse else i
         _check_range("x", row[d.X_MIN], row[d.X_MAX], p.x_symmetric, t)
@@ -141,6 +143,14 @@ def check_ranges(p: MShiftDynamicParams, reals: np.ndarray, reverse: bool, given
         for name, column in (("s_Wx", d.SCALE_WX), ("s_Rh", d.SCALE_RH), ("s_one*s_Rh", d.SCALE_RRH)):
             if not 0.0 < float(row[column]) < INFINITE:
                 raise RangeError(name, str(row[column]), t)
+
+
+def _suspicious(rows: np.ndarray) -> bool:
+    """Whether any row could be refused, all of them at once; a look at each says whether it is, and for what."""
+    ranges = rows[:, [d.X_MIN, d.X_MAX, d.H_MIN, d.H_MAX]].astype(np.float64)
+    products = rows[:, [d.SCALE_WX, d.SCALE_RH, d.SCALE_RRH]]
+    fine = (np.abs(ranges) < 2.0**126).all() and (products > 0).all() and (products < INFINITE).all()
+    return not fine
 
 
 def _check_range(name: str, low: np.float32, high: np.float32, symmetric: bool, step: int | None) -> None:

@@ -6,6 +6,7 @@ belongs to one device, so its methods make that device current first, and take o
 
 from __future__ import annotations
 
+import ctypes
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from functools import lru_cache, wraps
@@ -28,13 +29,34 @@ def device_count() -> int:
     return len(cuda.gpus)
 
 
+@lru_cache(maxsize=64)
+def _context(number: int) -> Any:
+    """The primary context of a device, kept for as long as the process runs."""
+    from cuda.bindings import driver
+
+    from cuda_impl.fast.gpu_driver import _call
+
+    return _call("cuDevicePrimaryCtxRetain", driver.cuDevicePrimaryCtxRetain(number))
+
+
 @contextmanager
 def on_device(number: int, torch: Any = None) -> Iterator[None]:
-    """Make a device the current one of this thread, for Numba and the driver, and for torch where it is given."""
-    from numba import cuda
+    """Make a device the current one of this thread, for Numba and the driver, and for torch where it is given.
 
-    with torch.cuda.device(number) if torch is not None else nullcontext(), cuda.gpus[number]:
-        yield
+    What was current before is so again afterwards. Numba's own `cuda.gpus[number]` leaves a thread without any context when it
+    enters a device for the first time while another one is current.
+    """
+    from cuda.bindings import driver
+
+    from cuda_impl.fast.gpu_driver import _call
+
+    device_count()  # Numba initialises the driver
+    with torch.cuda.device(number) if torch is not None else nullcontext():
+        _call("cuCtxPushCurrent", driver.cuCtxPushCurrent(_context(number)))
+        try:
+            yield
+        finally:
+            _call("cuCtxPopCurrent", driver.cuCtxPopCurrent())
 
 
 def device_of(array: Any) -> int | None:
@@ -48,9 +70,21 @@ def device_of(array: Any) -> int | None:
     from cuda_impl.fast.gpu_driver import device_number
 
     device_number()  # the driver answers only where some context is current
-    wanted = driver.CUpointer_attribute.CU_POINTER_ATTRIBUTE_DEVICE_ORDINAL
-    status, number = driver.cuPointerGetAttribute(wanted, address(array))
-    return int(number) if status == driver.CUresult.CUDA_SUCCESS else None
+    number = ctypes.c_int(-1)
+    wanted = int(driver.CUpointer_attribute.CU_POINTER_ATTRIBUTE_DEVICE_ORDINAL)
+    status = _pointer_attribute()(ctypes.addressof(number), wanted, address(array))
+    return number.value if status == int(driver.CUresult.CUDA_SUCCESS) else None
+
+
+@lru_cache(maxsize=1)
+def _pointer_attribute() -> Callable[[int, int, int], int]:
+    """The driver's cuPointerGetAttribute itself: the one of cuda-bindings 13.3 says 0 for the ordinal of any device."""
+    from cuda.bindings import driver
+
+    from cuda_impl.fast.gpu_driver import _call
+
+    found = _call("cuGetProcAddress", driver.cuGetProcAddress(b"cuPointerGetAttribute", 7000, 0))
+    return ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_int, ctypes.c_uint64)(int(found[0]))
 
 
 def at_home(network: Any, number: int) -> Any:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import threading
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Any
 
@@ -62,6 +62,7 @@ class Plan:
     wx         int32 [T * N, 3 * width], the input product
     recurrence, product  launches whose addresses of arrays are put in at every run; product None where torch multiplies
     share      of the input product that is finished before the recurrence starts; the rest runs beside it; None: all
+    warm       threads that have run such a product once
     """
 
     shape: Shape
@@ -70,6 +71,7 @@ class Plan:
     product: driver.Launch | None
     share: float | None
     ready: Any
+    warm: set[int] = field(default_factory=set)
 
 
 class ClusterNetwork:
@@ -258,6 +260,24 @@ class ClusterNetwork:
             side = self._sides[main.cuda_stream] = torch.cuda.Stream()
         chunk = piece_steps(steps, batch)
         capturing = torch.cuda.is_current_stream_capturing()
+        flat = x.view(steps * batch, length)
+        takes = self.flip_x == 0 and length % 16 == 0
+        weights = self._torch_weights(torch, plan.shape.width).t() if takes else None
+
+        def multiply(first: int, last: int) -> None:
+            rows = slice(first * batch, last * batch)
+            if weights is not None and (last - first) * batch > 16:
+                torch._int_mm(flat[rows], weights, out=plan.wx[rows])
+            else:
+                self._product(plan.shape, flat[rows], plan.wx[rows], int(side.cuda_stream)).start()
+
+        if not capturing and threading.get_ident() not in plan.warm:
+            side.wait_stream(main)
+            with torch.cuda.stream(side):  # the first call of a kernel may wait for all that run, and these would wait for it
+                for count in {min(chunk, steps), steps % chunk} - {0}:
+                    multiply(0, count)
+            side.synchronize()
+            plan.warm.add(threading.get_ident())
         if not capturing and self.device in _LAST_OVERLAP:
             main.wait_event(_LAST_OVERLAP[self.device])  # two at once could take each other's room
         driver.set_words(address(plan.ready), 0, int(main.cuda_stream))
@@ -265,18 +285,10 @@ class ClusterNetwork:
         begun = share <= 0
         if begun:
             plan.recurrence.start()
-        flat = x.view(steps * batch, length)
-        takes = self.flip_x == 0 and length % 16 == 0
-        weights = self._torch_weights(torch, plan.shape.width).t() if takes else None
         with torch.cuda.stream(side):
             for piece, first in enumerate(range(0, steps, chunk)):
                 last = min(first + chunk, steps)
-                low, high = (steps - last, steps - first) if reverse else (first, last)
-                rows = slice(low * batch, high * batch)
-                if weights is not None and (last - first) * batch > 16:
-                    torch._int_mm(flat[rows], weights, out=plan.wx[rows])
-                else:
-                    self._product(plan.shape, flat[rows], plan.wx[rows], int(side.cuda_stream)).start()
+                multiply(*((steps - last, steps - first) if reverse else (first, last)))
                 driver.set_words(address(plan.ready), piece + 1, int(side.cuda_stream))
                 if not begun and last >= share * steps:
                     main.wait_stream(side)

@@ -27,7 +27,7 @@ def shape_for(
 
     work             multiplications of the input product of one step, that is to hide behind the recurrence
     units, clusters  units per block and how many clusters, when they are not to be chosen
-    Raises           ParameterError above LARGEST hidden units, and where the rows do not fit a block's shared memory
+    Raises           ParameterError above LARGEST hidden units, and where so many clusters as were asked for cannot hold the rows
     """
     if hidden > LARGEST:
         raise ParameterError("H", hidden, f"at most {LARGEST} for a cluster")
@@ -42,9 +42,14 @@ def shape_for(
             used = -(-batch // shape.valid)
             share = share_before(shape, used, 1000, 1000 * work)
             found.append((share * work / PRODUCT_RATE + step_microseconds(shape), shape))
-    if not found:
-        raise ParameterError("N", batch, f"fewer rows for {hidden} hidden units")
-    return min(found, key=lambda item: item[0])[1]
+    if found:
+        return min(found, key=lambda item: item[0])[1]
+    if clusters is None:
+        for count in range(2 * room, batch + room, room):  # clusters that follow each other: none waits for another
+            shape = _shape(hidden, -(-batch // count), units, kind)
+            if shape is not None:
+                return shape
+    raise ParameterError("N", batch, f"fewer rows for {hidden} hidden units")
 
 
 def _shape(hidden: int, valid: int, units: int, kind: Kind) -> Shape | None:

@@ -46,6 +46,10 @@ int my_cuCtxPopCurrent(handle *c) {
     *c = numbered(CONTEXT, stack[--depth]);
     return 0;
 }
+int my_cuCtxSetCurrent(handle c) {  /* takes the place of the one on top */
+    if (depth) depth--;
+    return c ? my_cuCtxPushCurrent(c) : 0;
+}
 int my_cuCtxGetCurrent(handle *c) { *c = depth ? numbered(CONTEXT, current()) : NULL; return 0; }
 int my_cuCtxGetDevice(int *device) { *device = current(); return depth ? 0 : NO_CONTEXT; }
 int my_cuCtxSynchronize(void) { return depth ? 0 : NO_CONTEXT; }
@@ -140,7 +144,7 @@ int cuGetProcAddress_v2(const char *wanted, handle *found, int version, address 
     if (!strncmp(wanted, "cuGetProcAddress", 16)) { *found = (handle)cuGetProcAddress_v2; return 0; }
     GIVE(cuInit) GIVE(cuDriverGetVersion) GIVE(cuDeviceGetCount) GIVE(cuDeviceGet) GIVE(cuDeviceGetName) GIVE(cuDeviceGetUuid)
     GIVE(cuDeviceGetAttribute) GIVE(cuDevicePrimaryCtxRetain) GIVE(cuCtxPushCurrent) GIVE(cuCtxPopCurrent)
-    GIVE(cuCtxGetCurrent) GIVE(cuCtxGetDevice) GIVE(cuCtxSynchronize) GIVE(cuMemAlloc) GIVE(cuMemFree) GIVE(cuMemHostAlloc)
+    GIVE(cuCtxSetCurrent) GIVE(cuCtxGetCurrent) GIVE(cuCtxGetDevice) GIVE(cuCtxSynchronize) GIVE(cuMemAlloc) GIVE(cuMemFree) GIVE(cuMemHostAlloc)
     GIVE(cuMemGetInfo) GIVE(cuMemcpyHtoD) GIVE(cuMemcpyDtoH) GIVE(cuMemcpyHtoDAsync) GIVE(cuMemcpyDtoHAsync)
     GIVE(cuMemcpy2DUnaligned) GIVE(cuMemcpyPeerAsync) GIVE(cuMemsetD32Async) GIVE(cuPointerGetAttribute)
     GIVE(cuMemGetAddressRange) GIVE(cuStreamCreate) GIVE(cuModuleLoadDataEx) GIVE(cuModuleGetFunction)

@@ -58,6 +58,10 @@ def read(array: Any) -> np.ndarray:
 
 def copies() -> None:
     """Every place of x, h0 and out, against golden."""
+    with on_device(2):
+        with on_device(1):
+            assert device_number() == 1
+        assert device_number() == 2  # entering one for the first time leaves the other where it was
     params, machine, places = mshift_set(), Machine(), []
     for number in range(device_count()):
         with on_device(number):

@@ -70,7 +70,7 @@ def test_two_bytes_are_the_weight():
 @pytest.mark.parametrize("datapath", ["mshift", "pot"])
 def test_every_shape_covers_its_problem_and_fits(hidden, datapath):
     kind = Kind(datapath, (False,) * 3, plain=datapath == "mshift")
-    for batch in (1, 2, 8, 9, 31, 32, 64, 100, 128, 300, 512):
+    for batch in (1, 2, 8, 9, 31, 32, 64, 100, 128, 300, 512, 1000, 5000, 100_000):
         shape = shape_for(hidden, batch, kind, batch * hidden * hidden)
         assert shape.width >= hidden and shape.length >= hidden and shape.valid <= shape.rows
         assert -(-batch // shape.valid) * shape.valid >= batch

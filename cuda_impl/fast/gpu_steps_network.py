@@ -1,0 +1,325 @@
+"""Static sets of at most 8 bits with one product a step, for large batches and very wide networks, on torch's tensors.  [SPEC S]
+
+A step is torch's product of the state with R and one element-wise kernel. A span of steps is a CUDA graph from its second
+run on, at addresses that stay; what differs from run to run is passed in device memory by a launch before it.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import gc
+import threading
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+
+from cuda_impl import launch
+from cuda_impl.fast import gpu_driver as driver
+from cuda_impl.fast import gpu_input, gpu_pack, gpu_steps
+from cuda_impl.fast.gpu_arrays import address, codes_on_device, empty, put, stream_of, torch_of
+from cuda_impl.fast.gpu_layout import COLUMNS, Kind
+from cuda_impl.fast.gpu_network import input_kernel
+from cuda_impl.fast.gpu_steps_plan import SPAN_BYTES, padded_rows, padded_width, row_groups, span_steps, spans
+from cuda_impl.fast.network import narrowest_dtype
+from cuda_impl.hidden import zoneout_factor
+from golden.spec.errors import ParameterError
+from golden.spec.params import MShiftParams, PotParams
+from golden.spec.trace import check_options
+
+INT, ADDRESS = ctypes.c_int32, ctypes.c_int64
+ROOMS, GRAPHS = 4, 16  # so many batch sizes and streams have their buffers kept, and so many graphs each
+
+
+@lru_cache(maxsize=128)
+def step_kernel(kind: Kind, each: int, count: int, device: int) -> driver.Loaded:
+    """The compiled element-wise kernel of a kind on a device; `each` units of a thread."""
+    return driver.loaded(
+        ("step", kind, each, count),
+        lambda: (gpu_steps.step_kernel(kind, each), gpu_steps.step_signature(kind, count)),
+        gpu_steps.SHARED,
+        0,
+        gpu_steps.THREADS,
+    )
+
+
+@lru_cache(maxsize=8)
+def begin_kernel(device: int) -> driver.Loaded:
+    """The compiled kernel that begins a span, on a device."""
+    return driver.loaded(
+        ("begin",), lambda: (gpu_steps.begin_kernel(), gpu_steps.begin_signature()), 0, 0, gpu_steps.THREADS
+    )
+
+
+@dataclass(eq=False)
+class Room:
+    """What runs of one batch and span on one stream work in, one after the other.
+
+    wx      int32 [span * N, 3 * width], the input product of a span
+    rh      int32 [rows, 3 * width], the state's product
+    states  two of int8 [rows, width], stored codes; rows beyond N stay 0
+    words   int32 [8], see gpu_steps
+    begin   the launch before the first span and the one before a later one
+    steps   the element-wise launch by how zoneout is done
+    graphs  by (steps, reverse, zoneout); None after a first run without one
+    side, warm  the stream that graphs are recorded on, and the threads whose product has run there
+    """
+
+    wx: Any
+    rh: Any
+    states: tuple[Any, Any]
+    words: Any
+    begin: tuple[driver.Launch, driver.Launch]
+    steps: dict[int, driver.Launch] = field(default_factory=dict)
+    graphs: dict[tuple[int, bool, int], Any] = field(default_factory=dict)
+    side: Any = None
+    warm: set[int] = field(default_factory=set)
+    mask: Any = None
+
+
+class StepNetwork:
+    """A static parameter set on the current device; see cuda_impl.fast.network.prepare.
+
+    span_bytes  of an input product that is made at a time
+    each        units of a thread of the element-wise kernel, 1 or 2; 0 for 2 where its constants leave enough registers
+    waves       how often its blocks fill the device
+    Raises      ParameterError for a set of more than 8 bits, or one whose intermediates need more than 62
+    """
+
+    def __init__(self, params: MShiftParams | PotParams, *, span_bytes: int = SPAN_BYTES, each: int = 0, waves: int = 1) -> None:
+        self.params, self.span_bytes, self.waves = params, span_bytes, waves
+        self.device = driver.device_number()
+        if isinstance(params, MShiftParams):
+            self.constants = gpu_pack.mshift_constants(params)
+            kind, self.zero_point = Kind("mshift", self.constants.far_gates), params.zp_h
+            self.number: Any = INT
+        else:
+            codes = {k: params.operators[k].fmt for k in ("weight.W", "weight.R", "input.x", "input.h")}
+            for name, fmt in codes.items():
+                if fmt.bits > 8:
+                    raise ParameterError(name, f"a format of {fmt.bits} bits", "at most 8")
+            width = gpu_pack.pot_width(params)
+            if width is None:
+                raise ParameterError("params", "a set whose intermediates need more than 62 bits", "a narrower one")
+            self.constants = gpu_pack.pot_constants(params, width)
+            kind = Kind("pot", self.constants.far_gates, width == 64, gpu_pack.is_even(params))
+            self.zero_point = params.operators["input.h"].zero_point
+            self.number = ADDRESS if width == 64 else INT
+        fmt = params.fmt_h
+        self.kind = replace(
+            kind, unsigned=gpu_pack.offset(fmt) != 0, plain=self.constants.plain, left=self.constants.left
+        )
+        self.flip_x = -2139062144 if gpu_pack.offset(params.fmt_x) else 0
+        self.dtype_x, self.dtype_h = narrowest_dtype(params.fmt_x), narrowest_dtype(fmt)
+        self.first_code = min(max(self.zero_point, fmt.qmin), fmt.qmax)
+        many = self.kind.wide_units > 0 or (self.kind.datapath == "pot" and self.kind.left)
+        self.each = each or (1 if many else 2)
+        c, self.width = self.constants, padded_width(params.hidden_size)
+        self.wide = put(gpu_pack.padded_units(c.wide, self.width))
+        self.narrow = put(gpu_pack.padded_units(c.narrow, self.width).astype(np.int32))
+        self.tables, self.far, self.none = put(c.tables), put(c.far), put(np.zeros(8, np.int32))
+        self._W: Any = None
+        self._R: Any = None
+        self._fragments: Any = None
+        self._rooms: dict[Any, Room] = {}
+        self._lock = threading.RLock()
+
+    def forward(
+        self,
+        x: Any,
+        h0: Any = None,
+        *,
+        mask: Any = None,
+        zoneout: float = 0.0,
+        training: bool = False,
+        reverse: bool = False,
+        out: Any = None,
+    ) -> Any:
+        """h [T+1,N,H] on the device, in the narrowest type of the state; see cuda_impl.fast.network.
+
+        x        a tensor on the GPU; int8 or uint8 [T,N,C] is read where it lies, anything else is checked and converted
+        Capture  into a caller's graph after a run with the same options outside of one, without a mask
+        Raises   ParameterError for anything but a tensor on the GPU, a wrong shape or type, a code outside its format
+        """
+        driver.bind_thread()
+        torch, p = torch_of(x), self.params
+        if torch is None:
+            raise ParameterError("x", f"a {type(x).__name__} elsewhere", "a torch tensor on the GPU")
+        x = codes_on_device("x", x, (-1, -1, p.input_size), p.fmt_x, self.dtype_x)
+        steps, batch, hidden = int(x.shape[0]), int(x.shape[1]), p.hidden_size
+        if batch < 1:
+            raise ParameterError("x", f"an array of shape {list(x.shape)}", "at least one row")
+        stream = stream_of(torch, x)
+        if h0 is not None:
+            h0 = codes_on_device("h0", h0, (batch, hidden), p.fmt_h, self.dtype_h)
+        mode, factor, placed_mask = self._options(mask, zoneout, training, (steps, batch, hidden))
+        if out is None:
+            out = empty(torch, (steps + 1, batch, hidden), self.dtype_h)
+        out_at, mask_at, plane = address(out), address(placed_mask), batch * hidden
+        with self._lock:
+            capturing = torch.cuda.is_current_stream_capturing()
+            span = span_steps(steps, batch, self.width, self.span_bytes)
+            room = self._room(torch, batch, span, stream, capturing)
+            room.mask = placed_mask
+            pieces = spans(steps, span, reverse)
+            for index, (first, count) in enumerate(pieces or [(0, 0)]):
+                begin = room.begin[min(index, 1)]
+                cells = begin.arguments.cells
+                cells[gpu_steps.H0].value, cells[gpu_steps.OUT].value = 0 if h0 is None else address(h0), out_at
+                cells[gpu_steps.FIRST_OUT].value = out_at + (first + 1) * plane
+                cells[gpu_steps.MASK].value, cells[gpu_steps.ZONEOUT_K].value = mask_at + first * plane, factor
+                begin.start()
+                if count > 0:
+                    self._multiply(torch, x[first : first + count], room.wx[: count * batch], stream)
+                    if capturing:
+                        self._start_steps(torch, room, batch, count, reverse, mode, stream)
+                    else:
+                        self._run_steps(torch, room, batch, count, reverse, mode, stream)
+        return out
+
+    def check(self) -> None:
+        """Wait for the device; no kernel here waits for another block, so that none can give up."""
+        from numba import cuda
+
+        driver.bind_thread()
+        cuda.synchronize()
+
+    def _options(self, mask: Any, zoneout: float, training: bool, shape: tuple[int, int, int]) -> tuple[int, int, Any]:
+        """(how zoneout is done, blend factor, mask on the device).  [SPEC Z]"""
+        if mask is None and not training and zoneout == 0.0:
+            return 0, 0, self.none
+        options = check_options(launch.host_array("mask", mask), zoneout, training, shape)
+        if options.mask is not None:
+            return 2, 0, put(options.mask.astype(np.int8))
+        return (1, int(zoneout_factor(options.zoneout)), self.none) if options.blend else (0, 0, self.none)
+
+    def _room(self, torch: Any, batch: int, span: int, stream: int, capturing: bool) -> Room:
+        """The buffers of a run; a capture gets its own, which belong to the caller's graph."""
+        if capturing:
+            return self._furnished(torch, batch, span, stream)
+        room = self._rooms.get((batch, stream))
+        if room is None or room.wx.shape[0] < span * batch:
+            if room is not None or len(self._rooms) >= ROOMS:
+                torch.cuda.synchronize()  # a graph may be under way
+                del self._rooms[(batch, stream) if room is not None else next(iter(self._rooms))]
+            room = self._rooms[batch, stream] = self._furnished(torch, batch, span, stream)
+        return room
+
+    def _furnished(self, torch: Any, batch: int, span: int, stream: int) -> Room:
+        rows, columns, hidden = padded_rows(batch), 3 * self.width, self.params.hidden_size
+        wx = empty(torch, (span * batch, columns), np.int32)
+        rh = empty(torch, (rows, columns), np.int32)
+        both = empty(torch, (2, rows, self.width), np.int8)
+        both.zero_()
+        words = empty(torch, (gpu_steps.WORDS,), np.int32)
+        off = 128 if self.kind.unsigned else 0
+        types = [INT] * 5 + [ADDRESS] * 6 + [INT]
+        begins = []
+        for first in (1, 0):
+            values = [hidden, self.width, off, self.first_code, first, 0, 0, address(both), address(words), 0, 0, 0]
+            kernel = begin_kernel(self.device)
+            begins.append(kernel.launch(batch if first else 1, stream, driver.Arguments(values, types)))
+        return Room(wx, rh, (both[0], both[1]), words, (begins[0], begins[1]))
+
+    def _launch(self, room: Room, batch: int, mode: int, stream: int) -> driver.Launch:
+        """The element-wise launch of a room, whose step is put in each time."""
+        c, fmt = self.constants, self.params.fmt_h
+        kernel = step_kernel(replace(self.kind, zoneout=mode), self.each, len(c.numbers), self.device)
+        tiles = self.width // (32 * self.each)
+        groups, rows = row_groups(batch, tiles, self.waves * kernel.resident_blocks(), gpu_steps.WARPS)
+        values = [
+            batch, self.params.hidden_size, self.width, rows, tiles, 0, 0, 0, address(room.rh), 0, address(room.words),
+            address(self.wide), address(self.narrow), address(self.tables), address(self.far),
+            self.zero_point, fmt.qmin, fmt.qmax, *c.numbers,
+        ]  # fmt: skip
+        types = [INT] * 5 + [ADDRESS] * 10 + [INT] * 3 + [self.number] * len(c.numbers)
+        return kernel.launch(tiles * groups, stream, driver.Arguments(values, types))
+
+    def _run_steps(self, torch: Any, room: Room, batch: int, count: int, reverse: bool, mode: int, stream: int) -> None:
+        """The steps of a span: launched one by one the first time, recorded the second, replayed from then on."""
+        key = (count, reverse, mode)
+        if key not in room.graphs:
+            self._start_steps(torch, room, batch, count, reverse, mode, stream)
+            room.graphs[key] = None
+            return
+        if room.graphs[key] is None:
+            if len(room.graphs) > GRAPHS:
+                torch.cuda.synchronize()
+                room.graphs = {key: None}
+            room.graphs[key] = self._recorded(torch, room, batch, count, reverse, mode)
+        room.graphs[key].replay()
+
+    def _recorded(self, torch: Any, room: Room, batch: int, count: int, reverse: bool, mode: int) -> Any:
+        """A graph of the steps of a span."""
+        main, graph = torch.cuda.current_stream(), torch.cuda.CUDAGraph()
+        if room.side is None:
+            room.side = torch.cuda.Stream()
+        with torch.cuda.stream(room.side):
+            if threading.get_ident() not in room.warm:  # a thread's first product makes what a recording may not
+                room.side.wait_stream(main)
+                torch._int_mm(room.states[0], self._R.t(), out=room.rh)
+                room.side.synchronize()
+                room.warm.add(threading.get_ident())
+            collecting = gc.isenabled()
+            gc.disable()  # what it lets go of may be freed on the device, which a recording forbids this thread
+            try:
+                graph.capture_begin(capture_error_mode="thread_local")
+                try:
+                    self._start_steps(torch, room, batch, count, reverse, mode, int(room.side.cuda_stream), False)
+                finally:
+                    graph.capture_end()
+            finally:
+                if collecting:
+                    gc.enable()
+        return graph
+
+    def _start_steps(
+        self, torch: Any, room: Room, batch: int, count: int, reverse: bool, mode: int, stream: int, keep: bool = True
+    ) -> None:
+        """Start the product and the element-wise kernel of every step of a span, on the stream that is current."""
+        step = room.steps.get(mode) if keep else None
+        if step is None:
+            step = self._launch(room, batch, mode, stream)
+            if keep:
+                room.steps[mode] = step
+        cells, weights = step.arguments.cells, self._state_weights(torch).t()
+        wx_at, wx_bytes, plane = address(room.wx), batch * 3 * self.width * 4, batch * self.params.hidden_size
+        places = [address(state) for state in room.states]
+        for index in range(count):
+            time, now = count - 1 - index if reverse else index, index & 1
+            torch._int_mm(room.states[now], weights, out=room.rh)
+            cells[gpu_steps.OFFSET].value, cells[gpu_steps.WX].value = time * plane, wx_at + time * wx_bytes
+            cells[gpu_steps.OLD].value, cells[gpu_steps.NEW].value = places[now], places[1 - now]
+            step.start()
+
+    def _state_weights(self, torch: Any) -> Any:
+        """R as torch's product wants it: int8 [3 * width, width]."""
+        if self._R is None:
+            self._R = self._placed(torch, self.params.R, self.width)
+        return self._R
+
+    def _placed(self, torch: Any, weights: Any, terms: int) -> Any:
+        """Weights [K, 3H] as int8 [3 * width, terms] on the device, the rest 0."""
+        weights = np.asarray(weights)
+        length, hidden = weights.shape[0], weights.shape[1] // 3
+        full = np.zeros((3, self.width, terms), np.int8)
+        full[:, :hidden, :length] = weights.T.reshape(3, hidden, length)
+        return torch.from_numpy(full.reshape(3 * self.width, terms)).cuda()
+
+    def _multiply(self, torch: Any, x: Any, wx: Any, stream: int) -> None:
+        """The input product of a span: wx int32 [steps * N, 3 * width].  [SPEC L-1]"""
+        rows, length, columns = int(wx.shape[0]), self.params.input_size, 3 * self.width
+        x_at = address(x)
+        if not self.flip_x and rows > 16 and length % 16 == 0 and x_at % 16 == 0:
+            if self._W is None:
+                self._W = self._placed(torch, self.params.W, length)
+            torch._int_mm(x.view(rows, length), self._W.t(), out=wx)
+            return
+        if self._fragments is None:
+            self._fragments = put(gpu_pack.input_fragments(np.asarray(self.params.W), self.width))
+        across = -(-columns // COLUMNS)
+        kernel = input_kernel(length % 16 == 0 and x_at % 16 == 0, self.device)
+        values = [rows, length, columns, across, x_at, address(self._fragments), address(wx), self.flip_x]
+        arguments = driver.Arguments(values, [INT] * 4 + [ADDRESS] * 3 + [INT])
+        kernel.launch(across * -(-rows // gpu_input.ROWS), stream, arguments).start()

@@ -1,0 +1,53 @@
+"""How a run with one product a step is cut up: padded sizes, spans of steps, rows of a block, about how long a step takes."""
+
+from __future__ import annotations
+
+ROWS, TERMS = 32, 64  # the least rows of a product with the state, and what its terms and units come in
+SPAN_BYTES = 256 << 20  # of an input product at a time
+SPAN_STEPS = 128  # at most so many steps in one graph, two launches each
+MACS = 3.0e8  # multiplications of a product in a microsecond
+PRODUCT_FLOOR = 6.0  # microseconds of a small product
+BYTES = 3.0e6  # that the element-wise kernel moves in a microsecond
+GAPS = 3.0  # microseconds between the two launches of a step and the next
+
+
+def padded_rows(batch: int) -> int:
+    """Rows of the state in the product: a multiple of 16, at least 32 (torch's wants more than 16)."""
+    return max(ROWS, -(-batch // 16) * 16)
+
+
+def padded_width(hidden: int) -> int:
+    """Units of a gate, and terms of the product with the state: a multiple of 64."""
+    return -(-hidden // TERMS) * TERMS
+
+
+def span_steps(steps: int, batch: int, width: int, most_bytes: int = SPAN_BYTES, most_steps: int = SPAN_STEPS) -> int:
+    """Steps of a span, whose int32 input product [span * batch, 3 * width] stays within most_bytes where two steps do.
+
+    All steps where they fit; else an even number, so that every span begins with the same of the two state buffers.
+    """
+    fit = min(most_steps, most_bytes // (batch * 3 * width * 4))
+    return steps if steps <= fit else min(steps, max(2, fit // 2 * 2))
+
+
+def spans(steps: int, span: int, reverse: bool) -> list[tuple[int, int]]:
+    """(first time, steps) of every span, in the order of processing; the last one may be shorter."""
+    found = []
+    for done in range(0, steps, span):
+        count = min(span, steps - done)
+        found.append((steps - done - count if reverse else done, count))
+    return found
+
+
+def row_groups(batch: int, tiles: int, blocks: int, warps: int) -> tuple[int, int]:
+    """(groups, rows of a group): groups times tiles is about `blocks`, and no warp of a block is without a row but in the last."""
+    groups = max(1, min(-(-batch // warps), blocks // tiles))
+    rows = -(-batch // groups)
+    return -(-batch // rows), rows
+
+
+def step_microseconds(batch: int, width: int) -> float:
+    """About how long a step of `batch` rows and `width` units takes: the product, the bytes of the other kernel, the gaps."""
+    product = padded_rows(batch) * padded_width(width) * 3 * padded_width(width) / MACS
+    moved = batch * padded_width(width) * (12 + 12 + 3)  # both products, the old code, the new one twice
+    return max(PRODUCT_FLOOR, product) + moved / BYTES + GAPS
