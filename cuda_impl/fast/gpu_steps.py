@@ -1,4 +1,4 @@
-"""What follows the two products of one step, for all rows and units: one launch a step, the products in global memory.  [SPEC GM, GP]
+"""What follows the two products of a step, for all rows and units: one launch, the products in global memory.  [SPEC GM, GP]
 
 A warp owns 32 or 64 units of a gate's row, whose constants stay in registers, and goes over the rows of its block. What
 differs from run to run lies in device memory (`words`), so that a graph of these launches serves any run of its size.
@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba.core import cgutils, types
+from numba.core import cgutils
 from numba.cuda.extending import intrinsic
 
 from cuda_impl.fast import gpu_intrinsics as gpu
@@ -29,6 +29,8 @@ H0, OUT, FIRST_OUT, MASK, ZONEOUT_K = 5, 6, 9, 10, 11
 
 def load_words(count: int, wide: bool) -> Any:
     """An operation: `count` int32 (int64 when wide) that nobody writes meanwhile, (address, bytes to the next) -> a tuple."""
+    from numba import types
+
     number, kind = (gpu.I64, types.int64) if wide else (gpu.I32, types.int32)
     text, constraints = ("ld.global.nc.u64 $0, [$1];", "=l,l") if wide else ("ld.global.nc.u32 $0, [$1];", "=r,l")
 
@@ -48,7 +50,7 @@ def load_words(count: int, wide: bool) -> Any:
 
 
 def fetch_products(each: int) -> Any:
-    """fetch(Wx address, Rh address, bytes of a gate, state address) -> Wx_z, Wx_r, Wx_g, Rh_z, Rh_r, Rh_g, stored code, per unit."""
+    """fetch(Wx address, Rh address, bytes of a gate, state address) -> Wx_z, r, g, Rh_z, r, g, stored code; unit after unit."""
     from numba import cuda
 
     if each == 2:
@@ -130,16 +132,12 @@ def step_kernel(kind: Kind, each: int) -> Any:
             if int32(row + WARPS) < end:
                 following = fetch(at_wx, at_rh, gate, old + at_state + int64(WARPS) * int64(width))
             old0 = int32(here[6] + OFF)
-            new0 = finish(
-                wide0, narrow0, here[0], here[1], here[2], here[3], here[4], here[5], old0, base, far, numbers
-            )
+            new0 = finish(wide0, narrow0, here[0], here[1], here[2], here[3], here[4], here[5], old0, base, far, numbers)
             if ZONEOUT == 1 or (ZONEOUT == 2 and unit < H):
                 new0 = zoned(zoneout_k, mask + at_out, old0, new0, zero, qmin, qmax)
             if EACH == 2:
                 old1 = int32(here[LAST] + OFF)
-                new1 = finish(
-                    wide1, narrow1, here[A], here[B], here[C], here[D], here[E], here[F], old1, base, far, numbers
-                )
+                new1 = finish(wide1, narrow1, here[A], here[B], here[C], here[D], here[E], here[F], old1, base, far, numbers)
                 if ZONEOUT == 1 or (ZONEOUT == 2 and int32(unit + 1) < H):
                     new1 = zoned(zoneout_k, mask + at_out + int64(1), old1, new1, zero, qmin, qmax)
                 stored = int32(int32(int32(new0 - OFF) & 255) | int32(int32(int32(new1 - OFF) & 255) << int32(8)))
@@ -169,6 +167,8 @@ def step_kernel(kind: Kind, each: int) -> Any:
 
 def step_signature(kind: Kind, count: int) -> Any:
     """The Numba types of a step's arguments; `count` numbers at the end."""
+    from numba import types
+
     number: Any = types.int64 if kind.datapath == "pot" and kind.wide else types.int32
     i, a = types.int32, types.int64
     return types.void(i, i, i, i, i, a, a, a, a, a, a, a, a, a, a, i, i, i, types.UniTuple(number, count))
@@ -203,5 +203,7 @@ def begin_kernel() -> Any:
 
 def begin_signature() -> Any:
     """The Numba types of the arguments of the beginning."""
+    from numba import types
+
     i, a = types.int32, types.int64
     return types.void(i, i, i, i, i, a, a, a, a, a, a, i)

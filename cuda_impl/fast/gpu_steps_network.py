@@ -1,4 +1,4 @@
-"""Static sets of at most 8 bits with one product a step, for large batches and very wide networks, on torch's tensors.  [SPEC S]
+"""Static sets of at most 8 bits with one product a step, for large batches and wide networks, on torch's tensors.  [SPEC S]
 
 A step is torch's product of the state with R and one element-wise kernel. A span of steps is a CUDA graph from its second
 run on, at addresses that stay; what differs from run to run is passed in device memory by a launch before it.
@@ -47,9 +47,7 @@ def step_kernel(kind: Kind, each: int, count: int, device: int) -> driver.Loaded
 @lru_cache(maxsize=8)
 def begin_kernel(device: int) -> driver.Loaded:
     """The compiled kernel that begins a span, on a device."""
-    return driver.loaded(
-        ("begin",), lambda: (gpu_steps.begin_kernel(), gpu_steps.begin_signature()), 0, 0, gpu_steps.THREADS
-    )
+    return driver.loaded(("begin",), lambda: (gpu_steps.begin_kernel(), gpu_steps.begin_signature()), 0, 0, gpu_steps.THREADS)
 
 
 @dataclass(eq=False)
@@ -87,7 +85,9 @@ class StepNetwork:
     Raises      ParameterError for a set of more than 8 bits, or one whose intermediates need more than 62
     """
 
-    def __init__(self, params: MShiftParams | PotParams, *, span_bytes: int = SPAN_BYTES, each: int = 0, waves: int = 1) -> None:
+    def __init__(
+        self, params: MShiftParams | PotParams, *, span_bytes: int = SPAN_BYTES, each: int = 0, waves: int = 1
+    ) -> None:
         self.params, self.span_bytes, self.waves = params, span_bytes, waves
         self.device = driver.device_number()
         if isinstance(params, MShiftParams):
@@ -107,9 +107,7 @@ class StepNetwork:
             self.zero_point = params.operators["input.h"].zero_point
             self.number = ADDRESS if width == 64 else INT
         fmt = params.fmt_h
-        self.kind = replace(
-            kind, unsigned=gpu_pack.offset(fmt) != 0, plain=self.constants.plain, left=self.constants.left
-        )
+        self.kind = replace(kind, unsigned=gpu_pack.offset(fmt) != 0, plain=self.constants.plain, left=self.constants.left)
         self.flip_x = -2139062144 if gpu_pack.offset(params.fmt_x) else 0
         self.dtype_x, self.dtype_h = narrowest_dtype(params.fmt_x), narrowest_dtype(fmt)
         self.first_code = min(max(self.zero_point, fmt.qmin), fmt.qmax)

@@ -33,14 +33,14 @@ def span_steps(steps: int, batch: int, width: int, most_bytes: int = SPAN_BYTES,
 def spans(steps: int, span: int, reverse: bool) -> list[tuple[int, int]]:
     """(first time, steps) of every span, in the order of processing; the last one may be shorter."""
     found = []
-    for done in range(0, steps, span):
+    for done in range(0, steps, max(1, span)):
         count = min(span, steps - done)
         found.append((steps - done - count if reverse else done, count))
     return found
 
 
 def row_groups(batch: int, tiles: int, blocks: int, warps: int) -> tuple[int, int]:
-    """(groups, rows of a group): groups times tiles is about `blocks`, and no warp of a block is without a row but in the last."""
+    """(groups, rows of a group): groups times tiles is about `blocks`, and a block's warps have a row each where there are enough."""
     groups = max(1, min(-(-batch // warps), blocks // tiles))
     rows = -(-batch // groups)
     return -(-batch // rows), rows

@@ -1,0 +1,99 @@
+"""One product a step, without a GPU: what is planned, and whole runs whose kernels Python runs."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from cuda_impl.fast.gpu_steps_plan import padded_rows, padded_width, row_groups, span_steps, spans, step_microseconds
+from cuda_impl.fast.network import narrowest_dtype
+from golden.sequence import forward
+from golden.spec.formats import IntFormat
+from golden.spec.params import MShift
+from tests.cuda_impl.test_fast_gpu import codes, network
+from tests.verification.small import mshift_set
+
+
+def test_padding_is_what_the_product_takes():
+    for batch in (1, 16, 17, 32, 33, 300, 512):
+        rows = padded_rows(batch)
+        assert rows >= max(batch, 32) and rows % 16 == 0 and rows < batch + 32
+    assert [padded_width(n) for n in (1, 64, 65, 2500)] == [64, 64, 128, 2560]
+
+
+@pytest.mark.parametrize("reverse", [False, True])
+def test_spans_cover_every_step_once_in_order(reverse):
+    for steps in (0, 1, 2, 7, 128, 129, 1000):
+        for most in (1, 100_000, 1 << 22, 1 << 32):
+            span = span_steps(steps, 9, 64, most)
+            pieces = spans(steps, span, reverse)
+            times = [
+                t for first, n in pieces for t in (range(first + n - 1, first - 1, -1) if reverse else range(first, first + n))
+            ]
+            assert times == list(range(steps))[:: -1 if reverse else 1]
+            assert all(n % 2 == 0 for _first, n in pieces[:-1]) and span <= 128
+            assert span <= 2 or span * 9 * 3 * 64 * 4 <= most
+    assert span_steps(512, 512, 2048, 4 << 30) == 128 and span_steps(512, 512, 2048, 256 << 20) == 20
+
+
+def test_row_groups_cover_every_row():
+    for batch in (1, 7, 8, 9, 300, 512, 100_000):
+        for tiles in (1, 16, 32, 128):
+            groups, rows = row_groups(batch, tiles, 396, 8)
+            assert groups * rows >= batch > (groups - 1) * rows
+            assert groups == 1 or groups * tiles <= 396
+
+
+def test_the_estimate_grows_with_the_size():
+    assert 20 < step_microseconds(512, 2048) < 40
+    assert (
+        step_microseconds(1, 64) < step_microseconds(512, 1024) < step_microseconds(1024, 1024) < step_microseconds(1024, 4096)
+    )
+
+
+def set_of(name: str, hidden: int):
+    if name.startswith("mshift"):
+        rng = np.random.default_rng(hidden)
+        drawn = {"W": rng.integers(-128, 128, (16, 3 * hidden)), "R": rng.integers(-60, 61, (hidden, 3 * hidden))}
+        drawn |= {bias: rng.integers(-500, 501, 3 * hidden) for bias in ("bx", "br")}
+        return mshift_set(**drawn, **({"m_rRh": MShift(2**24 - 1, 0)} if name == "mshift wide" else {}), zp_h=3)
+    p = network(16, hidden, "pot")
+    if name == "pot":
+        return p
+    h = replace(p.operators["input.h"], fmt=IntFormat(8, False), zero_point=120)
+    return replace(p, operators={**p.operators, "input.h": h})
+
+
+@pytest.mark.ptx
+@pytest.mark.parametrize(
+    ("name", "hidden", "each"),
+    [("mshift", 5, 2), ("mshift", 6, 1), ("mshift wide", 6, 1), ("pot", 66, 2), ("pot unsigned", 7, 2)],
+)
+def test_runs_of_the_network_on_the_host(name, hidden, each, monkeypatch):
+    torch = pytest.importorskip("torch")
+    from tests.cuda_impl.steps_on_host import host_machine
+
+    machine = host_machine(monkeypatch, torch)
+    from cuda_impl.fast.gpu_steps_network import StepNetwork
+
+    p = set_of(name, hidden)
+    steps, batch, dtype = 3, 17, getattr(torch, narrowest_dtype(p.fmt_h).name)
+    made = StepNetwork(p, span_bytes=2 * batch * 3 * padded_width(hidden) * 4, each=each)
+    assert made.constants.plain == (name != "mshift wide")
+    h0 = codes(p.fmt_h, (batch, hidden), 1)
+    mask = np.random.default_rng(2).integers(0, 2, (steps, batch, hidden))
+    options = [{}, {"reverse": True, "zoneout": 0.3}, {"mask": mask, "training": True, "reverse": True}]
+    for index, chosen in enumerate(options):
+        for again in range(2):  # the second run records and replays
+            x = codes(p.fmt_x, (steps, batch, 16), 10 * index + again)
+            first = h0 if again else None
+            wanted = forward(p, x, first, **chosen).h
+            out = torch.zeros(wanted.size + 1, dtype=dtype)[1:].view(wanted.shape) if again else None
+            found = made.forward(torch.from_numpy(x), first, **chosen, out=out)
+            assert np.array_equal(found.numpy(), wanted)
+            assert found is out or not again
+    assert machine.replays > 0 and len(made._rooms) == 1
+    empty = made.forward(torch.zeros((0, batch, 16), dtype=getattr(torch, narrowest_dtype(p.fmt_x).name)), h0)
+    assert np.array_equal(empty.numpy()[0], h0)
