@@ -27,6 +27,18 @@ OFFSET, OLD, NEW, WX = 5, 6, 7, 9
 H0, OUT, FIRST_OUT, MASK, ZONEOUT_K = 5, 6, 9, 10, 11
 
 
+@intrinsic
+def products_done(typing):
+    """Wait for what the stream has to do before this launch, where it may start earlier than that is done; else nothing."""
+    from numba import types
+
+    def generate(context, builder, signature, arguments):
+        gpu.inline(builder, gpu.VOID, "griddepcontrol.wait;", "~{memory}", [])
+        return context.get_dummy_value()
+
+    return types.void(), generate
+
+
 def load_words(count: int, wide: bool) -> Any:
     """An operation: `count` int32 (int64 when wide) that nobody writes meanwhile, (address, bytes to the next) -> a tuple."""
     from numba import types
@@ -47,6 +59,11 @@ def load_words(count: int, wide: bool) -> Any:
         return types.UniTuple(kind, count)(types.int64, types.int64), generate
 
     return load
+
+
+def units_each(kind: Kind) -> int:
+    """Units of a thread: two where their constants leave room for other blocks in the registers."""
+    return 1 if kind.wide_units or (kind.datapath == "pot" and kind.left) else 2
 
 
 def fetch_products(each: int) -> Any:
@@ -107,7 +124,6 @@ def step_kernel(kind: Kind, each: int) -> Any:
         at_rh = rh + int64(row) * line + int64(unit) * int64(4)
         at_state = int64(row) * int64(width) + int64(unit)
         at_out = offset + int64(row) * int64(H) + int64(unit)
-        here = fetch(at_wx, at_rh, gate, old + at_state) if row < end else NONE
         for i in range(3):
             at = int32(4 * int32(tid + int32(THREADS * i)))
             gpu.store_shared(int32(base + at), gpu.load_once(tables + int64(at)))
@@ -124,6 +140,8 @@ def step_kernel(kind: Kind, each: int) -> Any:
         mask = gpu.load_once_long(words + int64(8))
         zoneout_k = gpu.load_once(words + int64(16))
         pairs = int32(int32(int32(out & 1) | H) & 1) == 0  # so that two codes go out at once
+        products_done()
+        here = fetch(at_wx, at_rh, gate, old + at_state) if row < end else NONE
         cuda.syncthreads()
         while row < end:
             following = here

@@ -50,6 +50,16 @@ def begin_kernel(device: int) -> driver.Loaded:
     return driver.loaded(("begin",), lambda: (gpu_steps.begin_kernel(), gpu_steps.begin_signature()), 0, 0, gpu_steps.THREADS)
 
 
+def _may_start_early() -> Any:
+    """The attribute of a launch that may start before what its stream has to do before it is done."""
+    from cuda.bindings import driver as bindings
+
+    value = bindings.CUlaunchAttribute()
+    value.id = bindings.CUlaunchAttributeID.CU_LAUNCH_ATTRIBUTE_PROGRAMMATIC_STREAM_SERIALIZATION
+    value.value.programmaticStreamSerializationAllowed = 1
+    return value
+
+
 @dataclass(eq=False)
 class Room:
     """What runs of one batch and span on one stream work in, one after the other.
@@ -82,13 +92,20 @@ class StepNetwork:
     span_bytes  of an input product that is made at a time
     each        units of a thread of the element-wise kernel, 1 or 2; 0 for 2 where its constants leave enough registers
     waves       how often its blocks fill the device
+    early       whether it may be started before the product is done, for which it waits itself, its constants loaded
     Raises      ParameterError for a set of more than 8 bits, or one whose intermediates need more than 62
     """
 
     def __init__(
-        self, params: MShiftParams | PotParams, *, span_bytes: int = SPAN_BYTES, each: int = 0, waves: int = 1
+        self,
+        params: MShiftParams | PotParams,
+        *,
+        span_bytes: int = SPAN_BYTES,
+        each: int = 0,
+        waves: int = 1,
+        early: bool = False,
     ) -> None:
-        self.params, self.span_bytes, self.waves = params, span_bytes, waves
+        self.params, self.span_bytes, self.waves, self.early = params, span_bytes, waves, early
         self.device = driver.device_number()
         if isinstance(params, MShiftParams):
             self.constants = gpu_pack.mshift_constants(params)
@@ -111,8 +128,7 @@ class StepNetwork:
         self.flip_x = -2139062144 if gpu_pack.offset(params.fmt_x) else 0
         self.dtype_x, self.dtype_h = narrowest_dtype(params.fmt_x), narrowest_dtype(fmt)
         self.first_code = min(max(self.zero_point, fmt.qmin), fmt.qmax)
-        many = self.kind.wide_units > 0 or (self.kind.datapath == "pot" and self.kind.left)
-        self.each = each or (1 if many else 2)
+        self.each = each or gpu_steps.units_each(self.kind)
         c, self.width = self.constants, padded_width(params.hidden_size)
         self.wide = put(gpu_pack.padded_units(c.wide, self.width))
         self.narrow = put(gpu_pack.padded_units(c.narrow, self.width).astype(np.int32))
@@ -232,7 +248,10 @@ class StepNetwork:
             self.zero_point, fmt.qmin, fmt.qmax, *c.numbers,
         ]  # fmt: skip
         types = [INT] * 5 + [ADDRESS] * 10 + [INT] * 3 + [self.number] * len(c.numbers)
-        return kernel.launch(tiles * groups, stream, driver.Arguments(values, types))
+        launched = kernel.launch(tiles * groups, stream, driver.Arguments(values, types))
+        if self.early:
+            launched.configuration.attrs, launched.configuration.numAttrs = [_may_start_early()], 1
+        return launched
 
     def _run_steps(self, torch: Any, room: Room, batch: int, count: int, reverse: bool, mode: int, stream: int) -> None:
         """The steps of a span: launched one by one the first time, recorded the second, replayed from then on."""

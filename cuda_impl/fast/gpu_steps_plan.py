@@ -40,7 +40,7 @@ def spans(steps: int, span: int, reverse: bool) -> list[tuple[int, int]]:
 
 
 def row_groups(batch: int, tiles: int, blocks: int, warps: int) -> tuple[int, int]:
-    """(groups, rows of a group): groups times tiles is about `blocks`, and a block's warps have a row each where there are enough."""
+    """(groups, rows of a group): groups times tiles is about `blocks`, no warp of a block is without rows but in the last."""
     groups = max(1, min(-(-batch // warps), blocks // tiles))
     rows = -(-batch // groups)
     return -(-batch // rows), rows
