@@ -28,12 +28,15 @@ def prepare_gpu(params: Params) -> Any:
 
 def _prepared(params: Params) -> Any:
     from cuda_impl.fast import gpu_grid_network
+    from cuda_impl.fast.gpu_moving_cluster_network import MovingClusterNetwork
     from cuda_impl.fast.gpu_moving_network import MovingNetwork, takes_moving
     from cuda_impl.fast.gpu_network import ClusterNetwork
     from cuda_impl.fast.gpu_twin import TwinNetwork
 
     if isinstance(params, MShiftDynamicParams):
-        return MovingNetwork(params) if takes_moving(params) else TwinNetwork(params)
+        if not takes_moving(params):
+            return TwinNetwork(params)
+        return MovingClusterNetwork(params) if params.hidden_size <= LARGEST else MovingNetwork(params)
     if not takes(params) or params.hidden_size > gpu_grid_network.LARGEST:
         return TwinNetwork(params)
     if not fits_bytes(params):

@@ -75,6 +75,32 @@ def piece_wait() -> Any:
     return cuda.jit(device=True, forceinline=True)(arrived)
 
 
+def gather_units(each: int) -> Any:
+    """gathered(word, lane): the codes of sixteen units of a row, `each` bytes a lane, as four words in each of their lanes."""
+    from numba import cuda
+
+    LANES = 16 // each
+    HALF = LANES // 8
+
+    def gathered(word, lane):
+        if LANES == 16:
+            other = gpu.shuffle_xor(word, int32(1))
+            word = int32(word | (other << int32(8))) if lane & 1 == 0 else int32(other | (word << int32(8)))
+        half = int32(HALF)
+        other = gpu.shuffle_xor(word, half)
+        a = int32(word | (other << int32(16))) if lane & half == 0 else int32(other | (word << int32(16)))
+        other = gpu.shuffle_xor(a, int32(2 * half))
+        b = other if lane & (2 * half) == 0 else a
+        a = a if lane & (2 * half) == 0 else other
+        c = gpu.shuffle_xor(a, int32(4 * half))
+        d = gpu.shuffle_xor(b, int32(4 * half))
+        if lane & (4 * half) != 0:
+            a, b, c, d = c, d, a, b
+        return a, b, c, d
+
+    return cuda.jit(device=True, forceinline=True)(gathered)
+
+
 def recurrence(shape: Shape, kind: Kind) -> Any:
     """The kernel as a Python function, to be compiled with `signature(kind)`."""
     from numba import cuda
@@ -107,6 +133,7 @@ def recurrence(shape: Shape, kind: Kind) -> Any:
     multiply = tensor.multiply_rows(CHUNKS, s.groups, HELD, STRIDE, RED_ROW, RED_GATE)
     wait_one, wait_all = gpu.copy_wait(1), gpu.copy_wait(0)
     finish, zoned, arrived = finisher(kind), zoneout_step(kind.zoneout), piece_wait()
+    gathered = gather_units(EACH)
 
     def kernel(
         T, N, H, reverse, wx, h0, out, fragments, wide, narrow, tables, far, mask, zoneout_k, zero, qmin, qmax, failed,
@@ -270,20 +297,7 @@ def recurrence(shape: Shape, kind: Kind) -> Any:
                                 zoneout_k, mask + (int64(t) * N + row) * int64(H) + unit0 + mine, old0, new0, zero, qmin, qmax
                             )
                         word = int32(int32(new0 - OFF) & 255)
-                    # sixteen units of a row, gathered in every lane that has a part of them
-                    if EACH == 1:
-                        other = gpu.shuffle_xor(word, int32(1))
-                        word = int32(word | (other << int32(8))) if lane & 1 == 0 else int32(other | (word << int32(8)))
-                    half = int32(LANES // 8)
-                    other = gpu.shuffle_xor(word, half)
-                    a = int32(word | (other << int32(16))) if lane & half == 0 else int32(other | (word << int32(16)))
-                    other = gpu.shuffle_xor(a, int32(2 * half))
-                    b = other if lane & (2 * half) == 0 else a
-                    a = a if lane & (2 * half) == 0 else other
-                    c = gpu.shuffle_xor(a, int32(4 * half))
-                    d = gpu.shuffle_xor(b, int32(4 * half))
-                    if lane & (4 * half) != 0:
-                        a, b, c, d = c, d, a, b
+                    a, b, c, d = gathered(word, lane)
                     if SOLO:
                         if lane & (LANES - 1) == 0:
                             target = int32(base + STATE + then * HALF_STATE + local * STRIDE + u16)

@@ -137,6 +137,12 @@ def store_shared(typing, address, value):
 
 
 @intrinsic
+def store_shared_long(typing, address, value):
+    """int64 to a shared address."""
+    return void(i32, i64), _statement("st.shared.u64 [$0], $1;", "r,l,~{memory}")
+
+
+@intrinsic
 def store_shared_byte(typing, address, value):
     """The low byte of value to a shared address."""
     return void(i32, i32), _statement("st.shared.u8 [$0], $1;", "r,r,~{memory}")
@@ -171,6 +177,24 @@ def load_once_byte(typing, address):
 def load_once_long(typing, address):
     """int64 at a global address that nobody writes meanwhile."""
     return i64(i64), _value("ld.global.nc.u64 $0, [$1];", "=l,l", I64)
+
+
+@intrinsic
+def load_real(typing, address):
+    """float32 at a global address."""
+    return types.float32(i64), _value("ld.global.f32 $0, [$1];", "=f,l,~{memory}", ir.FloatType())
+
+
+@intrinsic
+def store_real(typing, address, value):
+    """float32 to a global address."""
+    return void(i64, types.float32), _statement("st.global.f32 [$0], $1;", "l,f,~{memory}")
+
+
+@intrinsic
+def store_long(typing, address, value):
+    """int64 to a global address."""
+    return void(i64, i64), _statement("st.global.u64 [$0], $1;", "l,l,~{memory}")
 
 
 @intrinsic
@@ -250,6 +274,12 @@ def shuffle_xor(typing, value, mask):
 
 
 @intrinsic
+def warp_max(typing, value):
+    """The greatest int32 that any lane of the warp has."""
+    return i32(i32), _value("redux.sync.max.s32 $0, $1, 0xffffffff;", "=r,r")
+
+
+@intrinsic
 def cluster_rank(typing):
     """The number of this block in its cluster."""
     return i32(), _value("mov.u32 $0, %cluster_ctarank;", "=r", pure=True)
@@ -295,6 +325,26 @@ def send4(typing, address, barrier, a, b, c, d):
     """Sixteen bytes to shared memory of a block of the cluster; its barrier counts them when they are there."""
     text = "st.async.weak.shared::cluster.mbarrier::complete_tx::bytes.v4.b32 [$0], {$2,$3,$4,$5}, [$1];"
     return void(i32, i32, i32, i32, i32, i32), _statement(text, "r,r,r,r,r,r,~{memory}")
+
+
+@intrinsic
+def send1(typing, address, barrier, value):
+    """An int32 to shared memory of a block of the cluster; its barrier counts the four bytes when they are there."""
+    text = "st.async.weak.shared::cluster.mbarrier::complete_tx::bytes.b32 [$0], $2, [$1];"
+    return void(i32, i32, i32), _statement(text, "r,r,r,~{memory}")
+
+
+@intrinsic
+def post(typing, address, value):
+    """int32 to a global address, for other blocks to find; it says nothing of what was written before."""
+    return void(i64, i32), _statement("st.relaxed.gpu.global.u32 [$0], $1;", "l,r,~{memory}")
+
+
+@intrinsic
+def look4(typing, address):
+    """Four int32 at a global address, 16-byte aligned, as other blocks posted them."""
+    text = "ld.relaxed.gpu.global.v4.u32 {$0,$1,$2,$3}, [$4];"
+    return types.UniTuple(i32, 4)(i64), _words(text, "=r,=r,=r,=r,l,~{memory}", 4)
 
 
 @intrinsic

@@ -28,6 +28,10 @@ POT_BOUNDS = (
 """Bounds less the operator's zero point (of the gate inputs the bounds themselves), then zero points."""
 
 
+MOVING_UNIT = 12
+"""int32 per unit of a set with moving ranges, gates z, r, g each: column sums of W and of R, then codes of bx, br."""
+
+
 @dataclass(frozen=True)
 class Shape:
     """How one launch is cut up; everything here is a constant of the compiled kernel.
@@ -128,6 +132,7 @@ class Kind:
     packed    whether H is a multiple of 16, so that outputs go out 16 bytes at a time
     plain     datapath M: no intermediate leaves int32; datapath P: products are shifted right by 1...30
     left      datapath P: whether any other shift goes to the left
+    moving    whether ranges move, so that the constants of the units are found anew at every step
     """
 
     datapath: str
@@ -139,6 +144,7 @@ class Kind:
     packed: bool = True
     plain: bool = False
     left: bool = True
+    moving: bool = False
 
     @property
     def wide_units(self) -> int:
@@ -166,6 +172,10 @@ def shared_layout(shape: Shape, kind: Kind) -> dict[str, int]:
         ("red", shape.red_bytes),
         ("wx", shape.wx_copies * shape.wx_bytes),
         ("spill", shape.spill_bytes),
+        ("sums", MOVING_UNIT * shape.units * 4 if kind.moving else 0),
+        ("codes", 2048 if kind.moving else 0),
+        ("meet", 192 if kind.moving else 0),
+        ("numbers", 176 if kind.moving else 0),  # in no fixed place, and what aligning the rest costs
     ):
         out[name] = at
         at += (size + 15) // 16 * 16

@@ -9,9 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from llvmlite import ir
 from numba.core import types
-from numba.cuda.extending import intrinsic
 
 from cuda_impl import cell, launch
 from cuda_impl import dynamic as d
@@ -28,38 +26,6 @@ float32, int32, int64 = np.float32, np.int32, np.int64
 UNIT_NUMBERS = 12
 """int32 per unit, gates z, r, g each: column sums of W and of R, then bx, br."""
 ALIGNMENT = 128
-
-
-@intrinsic
-def load_real(typing, address):
-    """float32 at a global address."""
-
-    def generate(context, builder, signature, arguments):
-        return gpu.inline(builder, ir.FloatType(), "ld.global.f32 $0, [$1];", "=f,l,~{memory}", arguments)
-
-    return types.float32(types.int64), generate
-
-
-@intrinsic
-def store_real(typing, address, value):
-    """float32 to a global address."""
-
-    def generate(context, builder, signature, arguments):
-        gpu.inline(builder, gpu.VOID, "st.global.f32 [$0], $1;", "l,f,~{memory}", arguments)
-        return context.get_dummy_value()
-
-    return types.void(types.int64, types.float32), generate
-
-
-@intrinsic
-def store_long(typing, address, value):
-    """int64 to a global address."""
-
-    def generate(context, builder, signature, arguments):
-        gpu.inline(builder, gpu.VOID, "st.global.u64 [$0], $1;", "l,l,~{memory}", arguments)
-        return context.get_dummy_value()
-
-    return types.void(types.int64, types.int64), generate
 
 
 def moving_layout(shape: GridShape) -> dict[str, int]:
@@ -111,9 +77,9 @@ def step_numbers() -> Any:
             low, high = ema(low_before, high_before, cmin, cmax)
             s_h, zp_h = scale_of(low, high, h_symmetric)
         row, number_row = reals + X_ROW * int64(step + 1), numbers + N_ROW * int64(step + 1)
-        s_Wx, zp_x = load_real(row + AT_WX), gpu.load_once_long(number_row + AT_ZP_X)
-        s_b = load_real(weight_reals + AT_SCALE_B)
-        s_Rh = fmul(load_real(weight_reals + AT_SCALE_R), s_h)
+        s_Wx, zp_x = gpu.load_real(row + AT_WX), gpu.load_once_long(number_row + AT_ZP_X)
+        s_b = gpu.load_real(weight_reals + AT_SCALE_B)
+        s_Rh = fmul(gpu.load_real(weight_reals + AT_SCALE_R), s_h)
         s_rRh = fmul(CODE_OF_ONE, s_Rh)
         s_from, s_to, by, limit = s_Rh, s_Wx, int64(shift), int64(INT32_LAST)  # M_RH_Z and M_RH_R
         if lane >= M_BX and lane < M_BR_G:
@@ -147,12 +113,12 @@ def step_numbers() -> Any:
             carried[MAX] = high
             carried[SCALE] = s_h
         elif lane == M_ONE + 2 and report:
-            store_real(row + AT_MIN, low)
-            store_real(row + AT_MAX, high)
-            store_real(row + AT_H, s_h)
-            store_real(row + AT_RH, s_Rh)
-            store_real(row + AT_RRH, s_rRh)
-            store_long(number_row + AT_ZP_H, zp_h)
+            gpu.store_real(row + AT_MIN, low)
+            gpu.store_real(row + AT_MAX, high)
+            gpu.store_real(row + AT_H, s_h)
+            gpu.store_real(row + AT_RH, s_Rh)
+            gpu.store_real(row + AT_RRH, s_rRh)
+            gpu.store_long(number_row + AT_ZP_H, zp_h)
 
     return cuda.jit(device=True, forceinline=True)(numbers_of_step)
 
@@ -245,9 +211,9 @@ def recurrence(shape: GridShape, zoneout: int) -> Any:
         if tid < COLUMNS:
             m[tid] = gpu.load_once_long(numbers + int64(8 * tid))
         if tid == 0:
-            carried[0] = load_real(reals + int64(H_MIN))
-            carried[1] = load_real(reals + int64(H_MAX))
-            carried[2] = load_real(reals + int64(SCALE_H))
+            carried[0] = gpu.load_real(reals + int64(H_MIN))
+            carried[1] = gpu.load_real(reals + int64(H_MAX))
+            carried[2] = gpu.load_real(reals + int64(SCALE_H))
         for i in range(tid, PER_UNIT * UNITS, THREADS):
             number, u = i // UNITS, unit0 + i % UNITS
             value = int32(0)

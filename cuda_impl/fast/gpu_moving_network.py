@@ -67,6 +67,7 @@ class MovingNetwork:
         W = self.target.get(dynamic_run._weights(nothing, np.asarray(params.W), d.SCALE_W, scales)[0])
         R = self.target.get(dynamic_run._weights(nothing, np.asarray(params.R), d.SCALE_R, scales)[0])
         self.weight_reals = self.target.get(scales)
+        self.W_codes, self.R_codes = W, R
         self.R = put(gpu_pack.fragments(R, blocks, 1, gpu_grid.SPLITS, chunks))
         self.W = put(gpu_pack.input_fragments(W, self.shape.width))
         sums = np.zeros((4, 3 * hidden), np.int32)
@@ -156,7 +157,7 @@ class MovingNetwork:
         )  # fmt: skip
         self._start_program("quantize_steps", steps, queue, flat, int(reverse), int(p.reciprocal), reals, numbers, x_codes)
         self._start_program("bias_codes", 2, queue, self.biases, scales, self.narrow[2:4])
-        self._multiply(x_codes, steps * batch, wx, stream)
+        self._multiply(x_codes, steps * batch, wx, stream, self.W, 3 * shape.width)
         groups = max(1, min(BLOCKS // shape.blocks, -(-batch // 8)))
         rows = -(-batch // groups)
         groups = -(-batch // rows)
@@ -226,12 +227,11 @@ class MovingNetwork:
             warnings.filterwarnings("ignore", message=".*under-utilization")
             launch.namespace("gpu")[program][rows, launch.GPU_LANES, queue](0, rows, *given)
 
-    def _multiply(self, codes: Any, rows: int, wx: Any, stream: int) -> None:
+    def _multiply(self, codes: Any, rows: int, wx: Any, stream: int, weights: Any, columns: int) -> None:
         """The raw products of all steps, their zero points left out.  [SPEC L-1]"""
-        length, columns = self.params.input_size, 3 * self.shape.width
-        across = -(-columns // COLUMNS)
+        length, across = self.params.input_size, -(-columns // COLUMNS)
         kernel = input_kernel(length % 16 == 0 and address(codes) % 16 == 0, self.device)
-        values = [rows, length, columns, across, address(codes), address(self.W), address(wx), 0]
+        values = [rows, length, columns, across, address(codes), address(weights), address(wx), 0]
         given = driver.Arguments(values, [INT] * 4 + [ADDRESS] * 3 + [INT])
         kernel.launch(across * -(-rows // gpu_input.ROWS), stream, given).start()
 

@@ -27,7 +27,7 @@ def shape_for(
 
     work             multiplications of the input product of one step, that is to hide behind the recurrence
     units, clusters  units per block and how many clusters, when they are not to be chosen
-    Raises           ParameterError above LARGEST hidden units, and where so many clusters as were asked for cannot hold the rows
+    Raises           ParameterError above LARGEST hidden units, and where the clusters asked for cannot hold the rows
     """
     if hidden > LARGEST:
         raise ParameterError("H", hidden, f"at most {LARGEST} for a cluster")
