@@ -71,7 +71,6 @@ class Room:
     begin   the launch before the first span and the one before a later one
     steps   the element-wise launch by how zoneout is done
     graphs  by (steps, reverse, zoneout); None after a first run without one
-    side, warm  the stream that graphs are recorded on, and the threads whose product has run there
     """
 
     wx: Any
@@ -81,8 +80,6 @@ class Room:
     begin: tuple[driver.Launch, driver.Launch]
     steps: dict[int, driver.Launch] = field(default_factory=dict)
     graphs: dict[tuple[int, bool, int], Any] = field(default_factory=dict)
-    side: Any = None
-    warm: set[int] = field(default_factory=set)
     mask: Any = None
 
 
@@ -137,6 +134,8 @@ class StepNetwork:
         self._R: Any = None
         self._fragments: Any = None
         self._rooms: dict[Any, Room] = {}
+        self._side: Any = None  # the stream that graphs are recorded on, one for all: torch hands the same ones out again
+        self._here = threading.local()
         self._lock = threading.RLock()
 
     def forward(
@@ -270,20 +269,19 @@ class StepNetwork:
     def _recorded(self, torch: Any, room: Room, batch: int, count: int, reverse: bool, mode: int) -> Any:
         """A graph of the steps of a span."""
         main, graph = torch.cuda.current_stream(), torch.cuda.CUDAGraph()
-        if room.side is None:
-            room.side = torch.cuda.Stream()
-        with torch.cuda.stream(room.side):
-            if threading.get_ident() not in room.warm:  # a thread's first product makes what a recording may not
-                room.side.wait_stream(main)
+        side = self._side = self._side or torch.cuda.Stream()
+        with torch.cuda.stream(side):
+            if not getattr(self._here, "warm", False):  # a thread's first product makes what a recording may not
+                side.wait_stream(main)
                 torch._int_mm(room.states[0], self._R.t(), out=room.rh)
-                room.side.synchronize()
-                room.warm.add(threading.get_ident())
+                side.synchronize()
+                self._here.warm = True
             collecting = gc.isenabled()
             gc.disable()  # what it lets go of may be freed on the device, which a recording forbids this thread
             try:
                 graph.capture_begin(capture_error_mode="thread_local")
                 try:
-                    self._start_steps(torch, room, batch, count, reverse, mode, int(room.side.cuda_stream), False)
+                    self._start_steps(torch, room, batch, count, reverse, mode, int(side.cuda_stream), False)
                 finally:
                     graph.capture_end()
             finally:

@@ -118,14 +118,12 @@ SIZES = [
     (16, 1, 1, 5), (60, 7, 17, 4), (9, 100, 33, 5), (16, 100, 300, 4), (60, 1024, 33, 3), (16, 1024, 1, 20), (9, 2500, 5, 2),
     (16, 2500, 17, 2), (48, 64, 3000, 3),
 ]  # fmt: skip
+CASES = [(*size, name) for size in SIZES for name in (FORMS if size[1] <= 1024 else ("mshift", "pot unsigned"))]
 
 
 @pytest.mark.gpu
-@pytest.mark.parametrize(("inputs", "hidden", "batch", "steps"), SIZES)
-@pytest.mark.parametrize("name", FORMS)
+@pytest.mark.parametrize(("inputs", "hidden", "batch", "steps", "name"), CASES)
 def test_sizes_and_options(inputs, hidden, batch, steps, name):
-    if hidden > 1024 and name not in ("mshift", "pot unsigned"):
-        pytest.skip("golden takes its time over so many units")
     torch = pytest.importorskip("torch")
     p = built(inputs, hidden, name)
     made = step_network(p)
