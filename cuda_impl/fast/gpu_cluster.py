@@ -101,6 +101,36 @@ def gather_units(each: int) -> Any:
     return cuda.jit(device=True, forceinline=True)(gathered)
 
 
+def sum_splits(each: int, splits: int, red_split: int, red_gate: int) -> Any:
+    """summed(at): a unit's products of gates z, r and g from what all warps left at a shared address, or those of two units."""
+    from numba import cuda
+
+    KS, RED_SPLIT, RED_GATE = splits, red_split, red_gate
+
+    def one(at):
+        z, r, g = int32(0), int32(0), int32(0)
+        for k in range(KS):
+            z = int32(z + gpu.load_shared(int32(at + k * RED_SPLIT)))
+            r = int32(r + gpu.load_shared(int32(at + k * RED_SPLIT + RED_GATE)))
+            g = int32(g + gpu.load_shared(int32(at + k * RED_SPLIT + 2 * RED_GATE)))
+        return z, r, g
+
+    def two(at):
+        z0, z1 = gpu.load_shared2(at)
+        r0, r1 = gpu.load_shared2(int32(at + RED_GATE))
+        g0, g1 = gpu.load_shared2(int32(at + 2 * RED_GATE))
+        for k in range(1, KS):
+            a, b = gpu.load_shared2(int32(at + k * RED_SPLIT))
+            z0, z1 = int32(z0 + a), int32(z1 + b)
+            a, b = gpu.load_shared2(int32(at + k * RED_SPLIT + RED_GATE))
+            r0, r1 = int32(r0 + a), int32(r1 + b)
+            a, b = gpu.load_shared2(int32(at + k * RED_SPLIT + 2 * RED_GATE))
+            g0, g1 = int32(g0 + a), int32(g1 + b)
+        return z0, z1, r0, r1, g0, g1
+
+    return cuda.jit(device=True, forceinline=True)(two if each == 2 else one)
+
+
 def recurrence(shape: Shape, kind: Kind) -> Any:
     """The kernel as a Python function, to be compiled with `signature(kind)`."""
     from numba import cuda
@@ -133,7 +163,7 @@ def recurrence(shape: Shape, kind: Kind) -> Any:
     multiply = tensor.multiply_rows(CHUNKS, s.groups, HELD, STRIDE, RED_ROW, RED_GATE)
     wait_one, wait_all = gpu.copy_wait(1), gpu.copy_wait(0)
     finish, zoned, arrived = finisher(kind), zoneout_step(kind.zoneout), piece_wait()
-    gathered = gather_units(EACH)
+    gathered, summed = gather_units(EACH), sum_splits(EACH, KS, RED_SPLIT, RED_GATE)
 
     def kernel(
         T, N, H, reverse, wx, h0, out, fragments, wide, narrow, tables, far, mask, zoneout_k, zero, qmin, qmax, failed,
@@ -251,16 +281,7 @@ def recurrence(shape: Shape, kind: Kind) -> Any:
                     at_wx = int32(place + ((r << LOG_U) + mine) * 4)
                     at_h = int32(state + r * STRIDE + unit0 + mine)
                     if EACH == 2:
-                        z0, z1 = gpu.load_shared2(at)
-                        r0, r1 = gpu.load_shared2(int32(at + RED_GATE))
-                        g0, g1 = gpu.load_shared2(int32(at + 2 * RED_GATE))
-                        for k in range(1, KS):
-                            a, b = gpu.load_shared2(int32(at + k * RED_SPLIT))
-                            z0, z1 = int32(z0 + a), int32(z1 + b)
-                            a, b = gpu.load_shared2(int32(at + k * RED_SPLIT + RED_GATE))
-                            r0, r1 = int32(r0 + a), int32(r1 + b)
-                            a, b = gpu.load_shared2(int32(at + k * RED_SPLIT + 2 * RED_GATE))
-                            g0, g1 = int32(g0 + a), int32(g1 + b)
+                        z0, z1, r0, r1, g0, g1 = summed(at)
                         wz0, wz1 = gpu.load_shared2(at_wx)
                         wr0, wr1 = gpu.load_shared2(int32(at_wx + WX_GATE))
                         wg0, wg1 = gpu.load_shared2(int32(at_wx + 2 * WX_GATE))
@@ -281,11 +302,7 @@ def recurrence(shape: Shape, kind: Kind) -> Any:
                                 new1 = zoned(zoneout_k, at_mask + 1, old1, new1, zero, qmin, qmax)
                         word = int32(int32(int32(new0 - OFF) & 255) | int32(int32(int32(new1 - OFF) & 255) << 8))
                     else:
-                        z0, r0, g0 = int32(0), int32(0), int32(0)
-                        for k in range(KS):
-                            z0 = int32(z0 + gpu.load_shared(int32(at + k * RED_SPLIT)))
-                            r0 = int32(r0 + gpu.load_shared(int32(at + k * RED_SPLIT + RED_GATE)))
-                            g0 = int32(g0 + gpu.load_shared(int32(at + k * RED_SPLIT + 2 * RED_GATE)))
+                        z0, r0, g0 = summed(at)
                         wz0, wr0 = gpu.load_shared(at_wx), gpu.load_shared(int32(at_wx + WX_GATE))
                         wg0 = gpu.load_shared(int32(at_wx + 2 * WX_GATE))
                         old0 = int32(gpu.load_shared_byte(at_h) + OFF)

@@ -34,9 +34,9 @@ def _context(number: int) -> Any:
     """The primary context of a device, kept for as long as the process runs."""
     from cuda.bindings import driver
 
-    from cuda_impl.fast.gpu_driver import _call
+    from cuda_impl.fast.gpu_driver import checked
 
-    return _call("cuDevicePrimaryCtxRetain", driver.cuDevicePrimaryCtxRetain(number))
+    return checked("cuDevicePrimaryCtxRetain", driver.cuDevicePrimaryCtxRetain(number))
 
 
 @contextmanager
@@ -48,15 +48,15 @@ def on_device(number: int, torch: Any = None) -> Iterator[None]:
     """
     from cuda.bindings import driver
 
-    from cuda_impl.fast.gpu_driver import _call
+    from cuda_impl.fast.gpu_driver import checked
 
     device_count()  # Numba initialises the driver
     with torch.cuda.device(number) if torch is not None else nullcontext():
-        _call("cuCtxPushCurrent", driver.cuCtxPushCurrent(_context(number)))
+        checked("cuCtxPushCurrent", driver.cuCtxPushCurrent(_context(number)))
         try:
             yield
         finally:
-            _call("cuCtxPopCurrent", driver.cuCtxPopCurrent())
+            checked("cuCtxPopCurrent", driver.cuCtxPopCurrent())
 
 
 def device_of(array: Any) -> int | None:
@@ -81,9 +81,9 @@ def _pointer_attribute() -> Callable[[int, int, int], int]:
     """The driver's cuPointerGetAttribute itself: the one of cuda-bindings 13.3 says 0 for the ordinal of any device."""
     from cuda.bindings import driver
 
-    from cuda_impl.fast.gpu_driver import _call
+    from cuda_impl.fast.gpu_driver import checked
 
-    found = _call("cuGetProcAddress", driver.cuGetProcAddress(b"cuPointerGetAttribute", 7000, 0))
+    found = checked("cuGetProcAddress", driver.cuGetProcAddress(b"cuPointerGetAttribute", 7000, 0))
     return ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_int, ctypes.c_uint64)(int(found[0]))
 
 
@@ -153,13 +153,13 @@ class Machine:
         """to = source, both contiguous; to lies on the current device, source on another one."""
         from cuda.bindings import driver
 
-        from cuda_impl.fast.gpu_driver import _call
+        from cuda_impl.fast.gpu_driver import checked
 
         with on_device(device):
-            there = _call("cuCtxGetCurrent", driver.cuCtxGetCurrent())
-        here = _call("cuCtxGetCurrent", driver.cuCtxGetCurrent())
+            there = checked("cuCtxGetCurrent", driver.cuCtxGetCurrent())
+        here = checked("cuCtxGetCurrent", driver.cuCtxGetCurrent())
         size = int(np.prod(to.shape)) * np.dtype(to.dtype).itemsize
-        _call("cuMemcpyPeerAsync", driver.cuMemcpyPeerAsync(address(to), here, address(source), there, size, 0))
+        checked("cuMemcpyPeerAsync", driver.cuMemcpyPeerAsync(address(to), here, address(source), there, size, 0))
 
 
 def block(to: Any, source: Any, to_row: int, source_row: int) -> tuple[int, int, int, int, int, int]:
@@ -173,7 +173,7 @@ def _copy_rows(to: Any, source: Any, to_row: int, source_row: int) -> None:
     """One copy within the current device, in its default stream."""
     from cuda.bindings import driver
 
-    from cuda_impl.fast.gpu_driver import _call
+    from cuda_impl.fast.gpu_driver import checked
 
     skip, pitch, source_skip, source_pitch, width, lines = block(to, source, to_row, source_row)
     copy = driver.CUDA_MEMCPY2D()
@@ -181,4 +181,4 @@ def _copy_rows(to: Any, source: Any, to_row: int, source_row: int) -> None:
     copy.srcDevice, copy.srcPitch = address(source) + source_skip, source_pitch
     copy.dstDevice, copy.dstPitch = address(to) + skip, pitch
     copy.WidthInBytes, copy.Height = width, lines
-    _call("cuMemcpy2DUnaligned", driver.cuMemcpy2DUnaligned(copy))
+    checked("cuMemcpy2DUnaligned", driver.cuMemcpy2DUnaligned(copy))

@@ -66,7 +66,7 @@ def compiled(key: str, build: Callable[[], tuple[Any, Any]]) -> str:
     return text
 
 
-def _call(what: str, result: Any) -> Any:
+def checked(what: str, result: Any) -> Any:
     """The values of a driver call, or DeviceError."""
     from cuda.bindings import driver
 
@@ -82,7 +82,7 @@ def device_number() -> int:
     from numba import cuda
 
     cuda.current_context()
-    return int(_call("cuCtxGetDevice", driver.cuCtxGetDevice()))
+    return int(checked("cuCtxGetDevice", driver.cuCtxGetDevice()))
 
 
 def bind_thread() -> None:
@@ -101,12 +101,12 @@ class Loaded:
 
         options = [driver.CUjit_option.CU_JIT_MAX_REGISTERS]
         limit = min(255, 65536 // threads // 8 * 8)
-        self.module = _call(
+        self.module = checked(
             "cuModuleLoadDataEx",
             driver.cuModuleLoadDataEx(text.encode() + b"\0", 1, options, [limit]),
         )
         name = text[text.index(".entry") :].split("(")[0].split()[-1]
-        self.function = _call("cuModuleGetFunction", driver.cuModuleGetFunction(self.module, name.encode()))
+        self.function = checked("cuModuleGetFunction", driver.cuModuleGetFunction(self.module, name.encode()))
         self.cluster, self.threads, self.shared = cluster, threads, shared
         attribute = driver.CUfunction_attribute
         self._set(attribute.CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES, shared)
@@ -118,12 +118,12 @@ class Loaded:
     def _set(self, name: Any, value: int) -> None:
         from cuda.bindings import driver
 
-        _call(f"{name.name} = {value}", driver.cuFuncSetAttribute(self.function, name, value))
+        checked(f"{name.name} = {value}", driver.cuFuncSetAttribute(self.function, name, value))
 
     def _get(self, name: Any) -> int:
         from cuda.bindings import driver
 
-        return int(_call(name.name, driver.cuFuncGetAttribute(name, self.function)))
+        return int(checked(name.name, driver.cuFuncGetAttribute(name, self.function)))
 
     def configuration(self, blocks: int, stream: int) -> Any:
         """A launch configuration for blocks of this kernel."""
@@ -145,18 +145,18 @@ class Loaded:
         from cuda.bindings import driver
 
         config = self.configuration(self.cluster, 0)
-        return int(_call("cuOccupancyMaxActiveClusters", driver.cuOccupancyMaxActiveClusters(self.function, config)))
+        return int(checked("cuOccupancyMaxActiveClusters", driver.cuOccupancyMaxActiveClusters(self.function, config)))
 
     def resident_blocks(self) -> int:
         """How many blocks run at the same time on an idle device."""
         from cuda.bindings import driver
 
-        each = _call(
+        each = checked(
             "cuOccupancyMaxActiveBlocksPerMultiprocessor",
             driver.cuOccupancyMaxActiveBlocksPerMultiprocessor(self.function, self.threads, self.shared),
         )
         count = driver.CUdevice_attribute.CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT
-        return int(each) * int(_call("cuDeviceGetAttribute", driver.cuDeviceGetAttribute(count, device_number())))
+        return int(each) * int(checked("cuDeviceGetAttribute", driver.cuDeviceGetAttribute(count, device_number())))
 
     def launch(self, blocks: int, stream: int, arguments: Arguments) -> Launch:
         """A launch of so many blocks, ready to be started again and again."""
@@ -167,7 +167,7 @@ def set_words(address: int, value: int, stream: int, count: int = 1) -> None:
     """So many int32 from a device address become value, in the order of the stream."""
     from cuda.bindings import driver
 
-    _call("cuMemsetD32Async", driver.cuMemsetD32Async(address, value, count, stream))
+    checked("cuMemsetD32Async", driver.cuMemsetD32Async(address, value, count, stream))
 
 
 class Failure:
@@ -185,7 +185,7 @@ class Failure:
         """Copy the word to the host behind what the stream has to do."""
         from cuda.bindings import driver
 
-        _call("cuMemcpyDtoHAsync", driver.cuMemcpyDtoHAsync(self.seen.ctypes.data, self.address, 4, stream))
+        checked("cuMemcpyDtoHAsync", driver.cuMemcpyDtoHAsync(self.seen.ctypes.data, self.address, 4, stream))
 
     def check(self) -> None:
         """Raise DeviceError when a run that has ended had given up; the next run starts afresh.

@@ -76,6 +76,13 @@ def load_shared2(typing, address):
     return types.UniTuple(i32, 2)(i32), _words("ld.shared.v2.u32 {$0,$1}, [$2];", "=r,=r,r,~{memory}", 2)
 
 
+@intrinsic
+def load_shared4(typing, address):
+    """Four int32 at a shared address, 16-byte aligned."""
+    text = "ld.shared.v4.u32 {$0,$1,$2,$3}, [$4];"
+    return types.UniTuple(i32, 4)(i32), _words(text, "=r,=r,=r,=r,r,~{memory}", 4)
+
+
 def load_shared_words(count: int) -> Any:
     """An operation: `count` int32 from shared memory, (address of the first, bytes from one to the next) -> a tuple."""
 
@@ -137,6 +144,12 @@ def store_shared(typing, address, value):
 
 
 @intrinsic
+def store_shared_real(typing, address, value):
+    """float32 to a shared address."""
+    return void(i32, types.float32), _statement("st.shared.f32 [$0], $1;", "r,f,~{memory}")
+
+
+@intrinsic
 def store_shared_long(typing, address, value):
     """int64 to a shared address."""
     return void(i32, i64), _statement("st.shared.u64 [$0], $1;", "r,l,~{memory}")
@@ -183,6 +196,18 @@ def load_once_long(typing, address):
 def load_real(typing, address):
     """float32 at a global address."""
     return types.float32(i64), _value("ld.global.f32 $0, [$1];", "=f,l,~{memory}", ir.FloatType())
+
+
+@intrinsic
+def load_real4(typing, address):
+    """Four float32 at a global address, 16-byte aligned."""
+
+    def generate(context, builder, signature, arguments):
+        four = ir.LiteralStructType([ir.FloatType()] * 4)
+        out = inline(builder, four, "ld.global.v4.f32 {$0,$1,$2,$3}, [$4];", "=f,=f,=f,=f,l,~{memory}", arguments)
+        return cgutils.pack_array(builder, [builder.extract_value(out, i) for i in range(4)])
+
+    return types.UniTuple(types.float32, 4)(i64), generate
 
 
 @intrinsic
@@ -357,12 +382,6 @@ def load_acquire(typing, address):
 def add_release(typing, address, value):
     """Add to the int32 at a global address after all that this thread has seen written."""
     return void(i64, i32), _statement("red.release.gpu.global.add.u32 [$0], $1;", "l,r,~{memory}")
-
-
-@intrinsic
-def minimum_far(typing, address, value):
-    """The int32 at a global address becomes its minimum with value."""
-    return void(i64, i32), _statement("red.relaxed.gpu.global.min.s32 [$0], $1;", "l,r,~{memory}")
 
 
 @intrinsic

@@ -175,7 +175,7 @@ def shared_layout(shape: Shape, kind: Kind) -> dict[str, int]:
         ("sums", MOVING_UNIT * shape.units * 4 if kind.moving else 0),
         ("codes", 2048 if kind.moving else 0),
         ("meet", 192 if kind.moving else 0),
-        ("numbers", 176 if kind.moving else 0),  # in no fixed place, and what aligning the rest costs
+        ("numbers", 96 if kind.moving else 0),
     ):
         out[name] = at
         at += (size + 15) // 16 * 16

@@ -13,119 +13,28 @@ from typing import Any
 import numpy as np
 
 from cuda_impl import dynamic as d
-from cuda_impl import launch
 from cuda_impl.fast import gpu_intrinsics as gpu
 from cuda_impl.fast import gpu_tensor as tensor
-from cuda_impl.fast.gpu_cells import mshift_cell, shifted_up
-from cuda_impl.fast.gpu_cluster import PATIENCE, gather_units, zoneout_step
+from cuda_impl.fast.gpu_cells import mshift_cell, mshift_plain_cell
+from cuda_impl.fast.gpu_cluster import PATIENCE, gather_units, sum_splits, zoneout_step
 from cuda_impl.fast.gpu_layout import MOVING_UNIT, Kind, Shape, shared_layout
-from cuda_impl.fast.gpu_moving_steps import AHEAD, state_numbers
+from cuda_impl.fast.gpu_moving_steps import (
+    found_extremes,
+    lane_constants,
+    map_code,
+    map_directly,
+    map_state,
+    state_numbers,
+    unit_constants,
+)  # fmt: skip
+from cuda_impl.fast.gpu_moving_x import AHEAD
+from cuda_impl.fast.gpu_moving_x import ZP_H as AHEAD_ZP_H
 
 float32, int32, int64 = np.float32, np.int32, np.int64
 
 POSTS = 128  # blocks whose extremes one warp looks for
-# among the numbers in shared memory, behind the thirty of a static set
-M_H, ZP_OLD, M_BR_G, BROKEN, NUMBERS = 30, 31, 32, 33, 36
-
-
-STATIC_BYTES = 160
-"""What the kernel takes of the shared memory that the layout counts before it begins: the numbers of the step."""
-
-
-def dynamic_bytes(shape: Shape, kind: Kind) -> int:
-    """The shared memory that a launch asks for."""
-    return shared_layout(shape, kind)["total"] - STATIC_BYTES
-
-
-def unit_constants(units: int) -> Any:
-    """What a step adds to the products of a unit: (of_x, of_state), to be called by one thread a unit.  [SPEC GM]
-
-    of_x(mine, wide, M_BX, half, shift, zp_x), of_state(mine, wide, narrow, M_BR_G, half, shift, zp_h): shared addresses of the
-    unit's sums, of its int64 and of its int32 constants, in the order of a static set.
-    """
-    from numba import cuda
-
-    up, STEP, LONG = shifted_up(False), int32(4 * units), int32(8 * units)
-
-    def of_x(mine, wide, multiplier, half, shift, zero):
-        for gate in range(3):
-            at = int32(mine + gate * STEP)
-            added = int64(up(gpu.load_shared(int32(at + 6 * STEP)), multiplier, half, shift))
-            if gate < 2:
-                added += int64(up(gpu.load_shared(int32(at + 9 * STEP)), multiplier, half, shift))
-            gpu.store_shared_long(int32(wide + gate * LONG), added - int64(zero) * int64(gpu.load_shared(at)))
-
-    def of_state(mine, wide, narrow, multiplier, half, shift, zero):
-        added = int64(up(gpu.load_shared(int32(mine + 11 * STEP)), multiplier, half, shift))
-        sums = int64(zero) * int64(gpu.load_shared(int32(mine + 5 * STEP)))
-        gpu.store_shared_long(int32(wide + 3 * LONG), added - sums)
-        gpu.store_shared(narrow, int32(-zero * gpu.load_shared(int32(mine + 3 * STEP))))
-        gpu.store_shared(int32(narrow + STEP), int32(-zero * gpu.load_shared(int32(mine + 4 * STEP))))
-
-    wrap = cuda.jit(device=True, forceinline=True)
-    return wrap(of_x), wrap(of_state)
-
-
-def map_state(threads: int) -> Any:
-    """requantized(tid, first, words, codes): every byte of so many words becomes the entry of its code.  [SPEC D-2]
-
-    The table of 256 bytes lies there eight times, words of four entries side by side, so that few lanes meet in a bank.
-    """
-    from numba import cuda
-
-    NT, SIGNS = threads, int32(-2139062144)  # 0x80808080: code + 128 in every byte
-
-    def entry(codes, byte):
-        return int32(gpu.load_shared_byte(int32(codes + int32(int32(byte >> 2) << 5) + (byte & 3))) & 255)
-
-    of = cuda.jit(device=True, forceinline=True)(entry)
-
-    def requantized(tid, first, words, codes):
-        i = int32(tid)
-        while i < words:
-            at = int32(first + 4 * i)
-            word = int32(gpu.load_shared(at) ^ SIGNS)
-            a, b = of(codes, int32(word & 255)), of(codes, int32(int32(word >> 8) & 255))
-            c, e = of(codes, int32(int32(word >> 16) & 255)), of(codes, int32(int32(word >> 24) & 255))
-            gpu.store_shared(at, int32(int32(a | int32(b << 8)) | int32(int32(c << 16) | int32(e << 24))))
-            i = int32(i + NT)
-
-    return cuda.jit(device=True, forceinline=True)(requantized)
-
-
-def found_extremes() -> Any:
-    """looked(lane, place, total, tag) -> (whether all were found, greatest, least) of the words that all blocks post.
-
-    A word is a tag, greatest and least, 16, 8 and 8 bits; one warp looks, each lane for four; it does not look for ever.
-    """
-    from numba import cuda
-
-    def looked(lane, place, total, tag):
-        mine = int32(total - 4 * lane)
-        words = place + int64(16 * lane)
-        looks = 0
-        while True:
-            a, b, c, e = gpu.look4(words)
-            missing = int32(0)
-            if mine > 0 and int32(a >> 16) != tag:
-                missing = int32(1)
-            if mine > 1 and int32(b >> 16) != tag:
-                missing = int32(1)
-            if mine > 2 and int32(c >> 16) != tag:
-                missing = int32(1)
-            if mine > 3 and int32(e >> 16) != tag:
-                missing = int32(1)
-            missing = gpu.warp_max(missing)
-            looks += 1
-            if missing == 0 or looks > PATIENCE:
-                break
-        a, b = int32(a & 65535) if mine > 0 else int32(0), int32(b & 65535) if mine > 1 else int32(0)
-        c, e = int32(c & 65535) if mine > 2 else int32(0), int32(e & 65535) if mine > 3 else int32(0)
-        greatest = max(max(int32(a >> 8), int32(b >> 8)), max(int32(c >> 8), int32(e >> 8)))
-        least = max(max(int32(a & 255), int32(b & 255)), max(int32(c & 255), int32(e & 255)))
-        return missing == 0, gpu.warp_max(greatest), gpu.warp_max(least)
-
-    return cuda.jit(device=True, forceinline=True)(looked)
+# words of a step's numbers in shared memory
+M_RH, M_Z, M_R, M_G, M_RRH, M_GH, M_ONE, ZP_H, M_BR_G, M_H, ZP_OLD, BROKEN, TOLD, WIDER = (*range(13), 20)
 
 
 def recurrence(shape: Shape, kind: Kind, many: bool) -> Any:
@@ -142,8 +51,8 @@ def recurrence(shape: Shape, kind: Kind, many: bool) -> Any:
     SLOTS = U * CR // (NT * EACH)
     RED_ROW, WX_BYTES = s.red_row, s.wx_bytes
     RED_GATE, RED_SPLIT = CR * s.red_row, 3 * CR * s.red_row
-    TABLES, WIDE, NARROW, STATE, RED, WX, SPILLED, SUMS, CODES, MEET = (
-        lay[n] for n in ("tables", "wide", "narrow", "state", "red", "wx", "spill", "sums", "codes", "meet")
+    TABLES, WIDE, NARROW, STATE, RED, WX, SPILLED, SUMS, CODES, MEET, NUMBERS = (
+        lay[n] for n in ("tables", "wide", "narrow", "state", "red", "wx", "spill", "sums", "codes", "meet", "numbers")
     )
     HALF_STATE, LANES, PER_UNIT = RB * STRIDE, 16 // EACH, MOVING_UNIT
     COPIES, VALID, PACKED, ZONEOUT = s.wx_copies, s.valid, kind.packed, kind.zoneout
@@ -151,25 +60,39 @@ def recurrence(shape: Shape, kind: Kind, many: bool) -> Any:
     WIDE_STEP, NARROW_STEP = int32(8 * U), int32(4 * U)
     # of the place to meet 64 bytes are for the warps of a block, the rest for the blocks of a cluster, by parity
     SHARE = MEET + 64
-    REAL_ROW, AHEAD_ROW = 4 * d.REALS, 4 * AHEAD
-    H_MIN, H_MAX, SCALE_H, SCALE_RH, SCALE_RRH = (4 * n for n in (d.H_MIN, d.H_MAX, d.SCALE_H, d.SCALE_RH, d.SCALE_RRH))
+    REAL_ROW, AHEAD_ROW, AT_AHEAD = 4 * d.REALS, 4 * AHEAD, 4 * AHEAD_ZP_H
     SCALE_R, SCALE_B = 4 * d.SCALE_R, 4 * d.SCALE_B
-    LAST_NUMBER, AT_MH, AT_OLD, AT_BR, AT_BROKEN = NUMBERS, M_H, ZP_OLD, M_BR_G, BROKEN
+    AT_MH, AT_OLD, AT_BR, AT_BROKEN, AT_ZP = (NUMBERS + 4 * n for n in (M_H, ZP_OLD, M_BR_G, BROKEN, ZP_H))
+    AT_TOLD, AT_WIDER, AT_Z = NUMBERS + 4 * TOLD, NUMBERS + 4 * WIDER, NUMBERS + 4 * M_Z
+    PLACES = tuple(NUMBERS + 4 * n for n in (M_RH, M_BR_G, M_RRH, M_GH, M_ONE, M_H, ZP_H, ZP_OLD))  # by lane
+    COLUMNS = tuple(4 * n for n in (d.H_MIN, d.H_MAX, d.SCALE_H, d.SCALE_RH, d.SCALE_RRH))
     wide_of, narrow_of = gpu.load_shared_longs(4), gpu.load_shared_words(2)
     load, fetch = tensor.load_fragments(HELD), tensor.fetch_products(CR, U, NT, WIDTH)
     multiply = tensor.multiply_rows(CHUNKS, s.groups, HELD, STRIDE, RED_ROW, RED_GATE)
     wait_one, wait_all = gpu.copy_wait(1), gpu.copy_wait(0)
-    finish, zoned, gathered = mshift_cell(kind.far[0]), zoneout_step(kind.zoneout), gather_units(EACH)
+    finish_wide, finish_plain = mshift_cell(kind.far[0]), mshift_plain_cell(kind.far[0])
+    zoned, gathered = zoneout_step(kind.zoneout), gather_units(EACH)
     of_x, of_state = unit_constants(U)
-    requantized, looked, state_of_step = map_state(NT), found_extremes(), state_numbers()
-    requantize = launch.namespace("gpu")["requantize"]
+    lane_numbers, mapped = lane_constants(), map_code()
+    looked, state_of_step, summed = found_extremes(), state_numbers(), sum_splits(EACH, KS, RED_SPLIT, RED_GATE)
+    requantized, requantized_few = map_state(NT), map_directly(NT)
+    FEW = VALID * STRIDE // 4 <= 2 * NT  # fewer words than a table of all codes is worth
+
+    def finish(plain, wide, narrow, wz, wr, wg, z, r, g, old, tables_at, far, m):
+        if plain:
+            units = (
+                int32(wide[0]), int32(wide[1]), int32(wide[2]), int32(wide[3]), narrow[0], narrow[1],
+            )  # fmt: skip
+            return finish_plain(units, units, wz, wr, wg, z, r, g, old, tables_at, far, m)
+        return finish_wide(wide, narrow, wz, wr, wg, z, r, g, old, tables_at, far, m)
+
+    finish = cuda.jit(device=True, forceinline=True)(finish)
 
     def kernel(
-        T, N, H, reverse, continued, h_symmetric, shift, shift_bias, zoneout_k, zp_z, zp_r, zp_g, qmin, qmax, zp_first,
-        low, high, s_h, wx, h0, out, fragments, sums, tables, far, mask, ahead, reals, weight_reals, posts_at, failed,
+        T, N, H, reverse, continued, h_symmetric, shift, shift_bias, zoneout_k, zp_z, zp_r, zp_g, qmin, qmax, zp_first, narrow_x,
+        limit_Rh, limit_rRh, limit_gh, low, high, s_h, wx, h0, out, fragments, sums, tables, far, mask, ahead, reals, weight_reals, posts_at, failed,
     ):  # fmt: skip
-        m = cuda.shared.array(LAST_NUMBER, int32)
-        base = int32(int32(gpu.shared_base(cuda.shared.array(0, np.int8)) + int32(15)) & int32(-16))
+        base = gpu.shared_base(cuda.shared.array(0, np.int8))
         tid = int32(cuda.threadIdx.x)
         lane, warp = int32(tid & 31), int32(tid >> 5)
         tile, split = int32(warp % TILES), int32(warp // TILES)  # of a warp that multiplies
@@ -177,8 +100,8 @@ def recurrence(shape: Shape, kind: Kind, many: bool) -> Any:
         row0 = int32(int32(int32(cuda.blockIdx.x) // CL) * VALID)
         unit0 = int32(rank * U)
         report = cuda.blockIdx.x == 0
-        half = int32(int32(int32(1) << shift) >> 1) if shift > 0 else int32(0)
-        half_bias = int32(int32(int32(1) << shift_bias) >> 1) if shift_bias > 0 else int32(0)
+        half = int32(int32(1) << int32(shift - 1)) if shift > 0 else int32(0)
+        half_bias = int32(int32(1) << int32(shift_bias - 1)) if shift_bias > 0 else int32(0)
         for i in range(tid, 768, NT):
             gpu.store_shared(int32(base + TABLES + 4 * i), gpu.load_once(tables + int64(4 * i)))
         for i in range(tid, PER_UNIT * U, NT):
@@ -188,16 +111,8 @@ def recurrence(shape: Shape, kind: Kind, many: bool) -> Any:
             gpu.store_shared(int32(base + STATE + 4 * i), int32(0))
         for i in range(tid, 48, NT):
             gpu.store_shared(int32(base + MEET + 4 * i), int32(0))
-        if tid == 0:
-            for i in range(8):
-                m[3 * i + 1] = half
-                m[3 * i + 2] = shift
-            m[24] = zp_z
-            m[25] = zp_r
-            m[26] = zp_g
-            m[28] = qmin
-            m[29] = qmax
-            m[AT_BROKEN] = 0
+        for i in range(tid, 24, NT):
+            gpu.store_shared(int32(base + NUMBERS + 4 * i), int32(0))
         cuda.syncthreads()
         greatest, least = int32(0), int32(0)  # code + 128 and 127 - code of what this thread has seen of the state
         for i in range(tid, VALID * H, NT):
@@ -240,11 +155,26 @@ def recurrence(shape: Shape, kind: Kind, many: bool) -> Any:
         zp_h = zp_first  # with low, high and s_h the state's range, alike in all lanes of the first warp
         s_R, s_b = gpu.load_real(weight_reals + int64(SCALE_R)), gpu.load_real(weight_reals + int64(SCALE_B))
         total = int32(cuda.gridDim.x)
+        power, bound, most, limit = lane_numbers(lane, shift, shift_bias, limit_Rh, limit_rRh, limit_gh)
+        place_of_lane = int32(base + PLACES[7])
+        for k in range(7):
+            if lane == k:
+                place_of_lane = int32(base + PLACES[k])
+        column = int64(COLUMNS[4])
+        for k in range(4):
+            if lane == k:
+                column = int64(COLUMNS[k])
+        own = int32(tid - (NT - U))  # the unit whose constants this thread finds: not one of the first warp where there are more
         last = int32(T - 1)
         if T > 0:
             fetch(tid, int32(base + WX), mine_wx + int64(last if reverse != 0 else int32(0)) * stride_t, int32(0), here)
         gpu.copy_commit()
         turn = int32(0)  # which buffer of Wx
+        # what x alone decides of the next step
+        line = ahead
+        s_Wx = gpu.load_real(line)
+        _bits, zp_x, m_bx, m_z = gpu.load_once4(line)
+        m_r, m_g = gpu.load_once2(line + int64(16))
         index = int32(0)
         going = T > 0
         while going:
@@ -275,16 +205,14 @@ def recurrence(shape: Shape, kind: Kind, many: bool) -> Any:
             else:
                 cuda.syncthreads()
             # meanwhile what x alone decides
-            line = ahead + int64(AHEAD_ROW) * int64(step)
-            s_Wx = gpu.load_real(line)
-            if tid < U:
-                _bits, zp_x, m_bx, m_z = gpu.load_once4(line)
-                m_r, m_g = gpu.load_once2(line + int64(16))
-                of_x(int32(base + SUMS + 4 * tid), int32(base + WIDE + 8 * tid), m_bx, half_bias, shift_bias, zp_x)
-                if tid == 0:
-                    m[6] = m_z
-                    m[9] = m_r
-                    m[12] = m_g
+            if own >= 0:
+                small = of_x(int32(base + SUMS + 4 * own), int32(base + WIDE + 8 * own), m_bx, half_bias, shift_bias, zp_x)
+                if not (small and int64(max(m_z, max(m_r, m_g))) <= int64(1) << int64(shift)):
+                    gpu.store_shared(int32(base + AT_WIDER + 4 * now), int32(1))
+                if own == 0:
+                    gpu.store_shared(int32(base + AT_Z), m_z)
+                    gpu.store_shared(int32(base + AT_Z + 4), m_r)
+                    gpu.store_shared(int32(base + AT_Z + 8), m_g)
             fine = True
             if MANY and warp == 0 and moved:
                 tag = int32(int32(int32(step + 1) << 16) >> 16)
@@ -301,7 +229,7 @@ def recurrence(shape: Shape, kind: Kind, many: bool) -> Any:
                 if tid == 0:
                     gpu.barrier_expect(bar, sent)
             if not fine:
-                m[AT_BROKEN] = 1
+                gpu.store_shared(int32(base + AT_BROKEN), int32(1))
             if warp == 0:
                 if not MANY and not SOLO and step > 0:
                     word = gpu.load_shared(int32(base + SHARE + 64 * now + 4 * (lane & 15)))
@@ -310,53 +238,58 @@ def recurrence(shape: Shape, kind: Kind, many: bool) -> Any:
                     greatest, least = gpu.warp_max(int32(word >> 8)), gpu.warp_max(int32(word & 255))
                 old = zp_h
                 low, high, s_h, zp_h, s_Rh, s_rRh, multiplier = state_of_step(
-                    lane, moved, greatest, least, low, high, s_h, zp_h, s_Wx, s_R, s_b, h_symmetric, shift, shift_bias
+                    lane, moved, greatest, least, low, high, s_h, zp_h, s_Wx, s_R, s_b, h_symmetric, power, bound, most
                 )
-                if lane == 0:
-                    m[0] = multiplier
-                    m[3] = multiplier
-                elif lane == 1:
-                    m[AT_BR] = multiplier
-                elif lane == 2:
-                    m[15] = multiplier
-                elif lane == 3:
-                    m[18] = multiplier
-                elif lane == 4:
-                    m[21] = multiplier
-                elif lane == 5:
-                    m[AT_MH] = multiplier
-                elif lane == 6:
-                    m[27] = zp_h
-                    m[AT_OLD] = old
-                elif lane == 7 and report:
-                    row = reals + int64(REAL_ROW) * int64(step + 1)
-                    gpu.store_real(row + int64(H_MIN), low)
-                    gpu.store_real(row + int64(H_MAX), high)
-                    gpu.store_real(row + int64(SCALE_H), s_h)
-                    gpu.store_real(row + int64(SCALE_RH), s_Rh)
-                    gpu.store_real(row + int64(SCALE_RRH), s_rRh)
-                    gpu.store_word(line + int64(24), zp_h)
+                value = zp_h if lane == 6 else old if lane == 7 else multiplier
+                if lane < 8:
+                    gpu.store_shared(place_of_lane, value)
+                    if lane < 6 and multiplier > limit:
+                        gpu.store_shared(int32(base + AT_WIDER + 4 * now), int32(1))
+                elif report and lane < 13:
+                    real = low if lane == 8 else high if lane == 9 else s_h if lane == 10 else s_Rh if lane == 11 else s_rRh
+                    gpu.store_shared_real(int32(base + AT_TOLD + 4 * int32(lane - 8)), real)
+            if step < last:
+                line = line + int64(AHEAD_ROW)
+                s_Wx = gpu.load_real(line)
+                _bits, zp_x, m_bx, m_z = gpu.load_once4(line)
+                m_r, m_g = gpu.load_once2(line + int64(16))
             cuda.syncthreads()
-            if m[AT_BROKEN] != 0:
+            if gpu.load_shared(int32(base + AT_BROKEN)) != 0:
                 break
-            if tid < U:
-                of_state(
-                    int32(base + SUMS + 4 * tid), int32(base + WIDE + 8 * tid), int32(base + NARROW + 4 * tid),
-                    m[AT_BR], half_bias, shift_bias, m[27],
+            zero = gpu.load_shared(int32(base + AT_ZP))
+            if tid == 0:
+                gpu.store_shared(int32(base + AT_WIDER + 4 * then), int32(0))
+            if own >= 0:
+                small = of_state(
+                    int32(base + SUMS + 4 * own), int32(base + WIDE + 8 * own), int32(base + NARROW + 4 * own),
+                    gpu.load_shared(int32(base + AT_BR)), half_bias, shift_bias, zero,
                 )  # fmt: skip
+                if not small:
+                    gpu.store_shared(int32(base + AT_WIDER + 4 * now), int32(1))
+            if report and warp == ALL_WARPS - 1:
+                row = reals + int64(REAL_ROW) * int64(step + 1)
+                if lane < 5:
+                    gpu.store_word(row + int64(column), gpu.load_shared(int32(base + AT_TOLD + 4 * lane)))
+                elif lane == 5:
+                    gpu.store_word(ahead + int64(AHEAD_ROW) * int64(step) + int64(AT_AHEAD), zero)
             if moved:
-                changed = int32(0)
-                for i in range(tid, 256, NT):
-                    code = int64(i) - int64(128)
-                    found = requantize(code - int64(m[AT_OLD]), int64(m[AT_MH]), int64(shift), int64(m[27]), -128, 127)
-                    if found != code:
-                        changed = int32(1)
-                    at = int32(base + CODES + int32(int32(i >> 2) << 5) + int32(i & 3))
-                    for copy in range(8):
-                        gpu.store_shared_byte(int32(at + 4 * copy), int32(found))
-                if cuda.syncthreads_or(changed) != 0:
-                    requantized(tid, int32(base + STATE + now * HALF_STATE), int32(here * (STRIDE // 4)), codes_at)
+                m_h, was = gpu.load_shared(int32(base + AT_MH)), gpu.load_shared(int32(base + AT_OLD))
+                place = int32(base + STATE + now * HALF_STATE)
+                if FEW:
+                    requantized_few(tid, place, int32(here * (STRIDE // 4)), m_h, half, shift, was, zero)
+                else:
+                    changed, added = int32(0), int64(half) - int64(was) * int64(m_h)
+                    for i in range(tid, 256, NT):
+                        code = mapped(int32(i - 128), m_h, added, shift, zero)
+                        if code != i - 128:
+                            changed = int32(1)
+                        at = int32(base + CODES + int32(int32(i >> 2) << 5) + int32(i & 3))
+                        for copy in range(8):
+                            gpu.store_shared_byte(int32(at + 4 * copy), code)
+                    if cuda.syncthreads_or(changed) != 0:
+                        requantized(tid, place, int32(here * (STRIDE // 16)), codes_at)
             cuda.syncthreads()
+            plain = narrow_x != 0 and gpu.load_shared(int32(base + AT_WIDER + 4 * now)) == 0
             greatest, least = int32(0), int32(0)
             for part in range(P):
                 after = int32(turn + 1) if turn < COPIES - 1 else int32(0)
@@ -375,6 +308,12 @@ def recurrence(shape: Shape, kind: Kind, many: bool) -> Any:
                 wait_one()
                 cuda.syncthreads()
                 place = int32(base + WX + turn * WX_BYTES)
+                m_Rh, mz, mr, mg = gpu.load_shared4(int32(base + NUMBERS))
+                m_rRh, m_gh, m_one, _zero = gpu.load_shared4(int32(base + NUMBERS + 16))
+                m = (
+                    m_Rh, half, shift, m_Rh, half, shift, mz, half, shift, mr, half, shift, mg, half, shift,
+                    m_rRh, half, shift, m_gh, half, shift, m_one, half, shift, zp_z, zp_r, zp_g, zero, qmin, qmax,
+                )  # fmt: skip
                 for slot in range(SLOTS):
                     if int32(int32(int32(int32(tid & ~31) + int32(slot * NT)) * EACH) >> LOG_U) >= int32(here - part * CR):
                         break  # rows that do not exist, for the whole warp
@@ -382,29 +321,41 @@ def recurrence(shape: Shape, kind: Kind, many: bool) -> Any:
                     local = int32(int32(part * CR) + r)
                     row = int32(row0 + local)
                     at_h = int32(state + r * STRIDE + unit0 + mine)
-                    word = int32(0)
-                    for one in range(EACH):
-                        at = int32(red + r * RED_ROW + 4 * int32(mine + one))
-                        at_wx = int32(place + ((r << LOG_U) + mine + one) * 4)
-                        z0, r0, g0 = int32(0), int32(0), int32(0)
-                        for k in range(KS):
-                            z0 = int32(z0 + gpu.load_shared(int32(at + k * RED_SPLIT)))
-                            r0 = int32(r0 + gpu.load_shared(int32(at + k * RED_SPLIT + RED_GATE)))
-                            g0 = int32(g0 + gpu.load_shared(int32(at + k * RED_SPLIT + 2 * RED_GATE)))
-                        wz, wr = gpu.load_shared(at_wx), gpu.load_shared(int32(at_wx + WX_GATE))
-                        wg = gpu.load_shared(int32(at_wx + 2 * WX_GATE))
-                        before = gpu.load_shared_byte(int32(at_h + one))
-                        wide = wide_of(int32(wide_at + 8 * one), WIDE_STEP)
-                        narrow = narrow_of(int32(narrow_at + 4 * one), NARROW_STEP)
-                        new = finish(wide, narrow, wz, wr, wg, z0, r0, g0, before, tables_at, far, m)
-                        exists = row < N and unit0 + mine + one < H
+                    at = int32(red + r * RED_ROW + 4 * mine)
+                    at_wx = int32(place + ((r << LOG_U) + mine) * 4)
+                    at_mask = mask + (int64(t) * N + row) * int64(H) + unit0 + mine
+                    exists = local < here and unit0 + mine < H
+                    if EACH == 2:
+                        z0, z1, r0, r1, g0, g1 = summed(at)
+                        wz0, wz1 = gpu.load_shared2(at_wx)
+                        wr0, wr1 = gpu.load_shared2(int32(at_wx + WX_GATE))
+                        wg0, wg1 = gpu.load_shared2(int32(at_wx + 2 * WX_GATE))
+                        olds = gpu.load_shared_short(at_h)
+                        old0, old1 = int32(int32(olds << 24) >> 24), int32(olds >> 8)
+                        wide, narrow = wide_of(wide_at, WIDE_STEP), narrow_of(narrow_at, NARROW_STEP)
+                        new0 = finish(plain, wide, narrow, wz0, wr0, wg0, z0, r0, g0, old0, tables_at, far, m)
+                        wide, narrow = wide_of(int32(wide_at + 8), WIDE_STEP), narrow_of(int32(narrow_at + 4), NARROW_STEP)
+                        new1 = finish(plain, wide, narrow, wz1, wr1, wg1, z1, r1, g1, old1, tables_at, far, m)
+                        both = exists and unit0 + mine + 1 < H
                         if ZONEOUT == 1 or (ZONEOUT == 2 and exists):
-                            at_mask = mask + (int64(t) * N + row) * int64(H) + unit0 + mine + one
-                            new = zoned(zoneout_k, at_mask, before, new, m[27], -128, 127)
-                        if exists and local < here:
-                            greatest = max(greatest, int32(new + 128))
-                            least = max(least, int32(127 - new))
-                        word = int32(word | int32(int32(new & 255) << int32(8 * one)))
+                            new0 = zoned(zoneout_k, at_mask, old0, new0, zero, -128, 127)
+                        if ZONEOUT == 1 or (ZONEOUT == 2 and both):
+                            new1 = zoned(zoneout_k, at_mask + 1, old1, new1, zero, -128, 127)
+                        if both:
+                            greatest, least = max(greatest, int32(new1 + 128)), max(least, int32(127 - new1))
+                        word = int32(int32(new0 & 255) | int32(int32(new1 & 255) << int32(8)))
+                    else:
+                        z0, r0, g0 = summed(at)
+                        wz0, wr0 = gpu.load_shared(at_wx), gpu.load_shared(int32(at_wx + WX_GATE))
+                        wg0 = gpu.load_shared(int32(at_wx + 2 * WX_GATE))
+                        old0 = gpu.load_shared_byte(at_h)
+                        wide, narrow = wide_of(wide_at, WIDE_STEP), narrow_of(narrow_at, NARROW_STEP)
+                        new0 = finish(plain, wide, narrow, wz0, wr0, wg0, z0, r0, g0, old0, tables_at, far, m)
+                        if ZONEOUT == 1 or (ZONEOUT == 2 and exists):
+                            new0 = zoned(zoneout_k, at_mask, old0, new0, zero, -128, 127)
+                        word = int32(new0 & 255)
+                    if exists:
+                        greatest, least = max(greatest, int32(new0 + 128)), max(least, int32(127 - new0))
                     a, b, c, e = gathered(word, lane)
                     if SOLO:
                         if lane & (LANES - 1) == 0:
@@ -431,7 +382,7 @@ def recurrence(shape: Shape, kind: Kind, many: bool) -> Any:
                     cuda.syncthreads()  # the partial sums were read; with one pass the next step begins so
             index = int32(index + 1)
             going = index < T
-        if m[AT_BROKEN] != 0:
+        if gpu.load_shared(int32(base + AT_BROKEN)) != 0:
             gpu.store_word(failed, int32(1))
         wait_all()
         cuda.syncthreads()
@@ -444,4 +395,4 @@ def signature() -> Any:
     """The Numba types of the kernel's arguments."""
     from numba import types
 
-    return types.void(*[types.int32] * 15, *[types.float32] * 3, *[types.int64] * 13)
+    return types.void(*[types.int32] * 19, *[types.float32] * 3, *[types.int64] * 13)

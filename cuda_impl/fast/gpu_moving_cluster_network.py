@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
@@ -12,20 +13,22 @@ import numpy as np
 from cuda_impl import cell, launch
 from cuda_impl import dynamic as d
 from cuda_impl.fast import gpu_driver as driver
+from cuda_impl.fast import gpu_input, gpu_pack
 from cuda_impl.fast import gpu_moving_cluster as kernels
-from cuda_impl.fast import gpu_moving_steps, gpu_pack
-from cuda_impl.fast.gpu_arrays import address, put, torch_of
-from cuda_impl.fast.gpu_layout import Kind, Shape
+from cuda_impl.fast import gpu_moving_x as of_x
+from cuda_impl.fast.gpu_arrays import address, empty, put, torch_of
+from cuda_impl.fast.gpu_layout import COLUMNS, Kind, Shape, shared_layout
 from cuda_impl.fast.gpu_moving_network import MovingNetwork, arguments
-from cuda_impl.fast.gpu_network import TORCH_WORK
-from cuda_impl.fast.gpu_shape import CLUSTER_BLOCKS, shape_for, step_microseconds
+from cuda_impl.fast.gpu_moving_steps import MOST_OF_PRODUCT, plain_limits
+from cuda_impl.fast.gpu_network import TORCH_WORK, input_kernel
+from cuda_impl.fast.gpu_shape import CLUSTER_BLOCKS, shape_for
 from cuda_impl.hidden import zoneout_factor
-from golden.spec.errors import ParameterError
 from golden.spec.params import MShiftDynamicParams
 from golden.spec.trace import DynamicState, RunOptions
 
 INT, ADDRESS, REAL = ctypes.c_int32, ctypes.c_int64, ctypes.c_float
-MEETING = 1.3  # microseconds that a step takes longer when its extremes cross clusters
+# positions among the arguments of the kernels that differ from run to run
+X_EXTREMES, X_QUANTIZE, X_MIN, ZONEOUT_K, ZP_FIRST, H_MIN, H0, OUT, MASK = 1, 4, 9, 8, 14, 19, 23, 24, 29
 
 
 @lru_cache(maxsize=128)
@@ -34,37 +37,41 @@ def cluster_kernel(shape: Shape, kind: Kind, many: bool, device: int) -> driver.
     return driver.loaded(
         ("moving cluster", shape, kind, many, launch.source_digest()),
         lambda: (kernels.recurrence(shape, kind, many), kernels.signature()),
-        kernels.dynamic_bytes(shape, kind),
+        shared_layout(shape, kind)["total"],
         shape.blocks,
         shape.threads,
     )
 
 
-@lru_cache(maxsize=8)
-def ahead_kernel(device: int) -> driver.Loaded:
-    """The compiled kernel of the x ranges on a device."""
-    return driver.loaded(
-        ("moving ahead", launch.source_digest()),
-        lambda: (gpu_moving_steps.ahead_kernel(), gpu_moving_steps.ahead_signature()),
-        0,
-        0,
-        gpu_moving_steps.THREADS,
+X_KERNELS: dict[str, tuple[Callable[[], tuple[Any, Any]], int]] = {
+    "extremes": (lambda: (of_x.extremes_kernel(), of_x.extremes_signature()), of_x.LANES),
+    "ahead": (lambda: (of_x.ahead_kernel(), of_x.ahead_signature()), of_x.THREADS),
+    "bias": (lambda: (of_x.bias_kernel(), of_x.bias_signature()), of_x.LANES),
+} | {
+    f"quantize {int(by)} {int(fours)}": (
+        lambda by=by, fours=fours: (of_x.quantize_kernel(by, fours), of_x.quantize_signature()), of_x.LANES,
     )
+    for by in (False, True)
+    for fours in (False, True)
+}  # fmt: skip
+
+
+@lru_cache(maxsize=64)
+def x_kernel(name: str, device: int) -> driver.Loaded:
+    """A compiled kernel of X_KERNELS on a device."""
+    build, threads = X_KERNELS[name]
+    return driver.loaded(("moving x", name, launch.source_digest()), build, 0, 0, threads)
 
 
 @lru_cache(maxsize=1024)
 def moving_shape(hidden: int, batch: int, kind: Kind) -> tuple[Shape, int] | None:
-    """(shape, how many clusters), or None where not all of them run at the same time: their ranges span all rows."""
-    found: list[tuple[float, Shape, int]] = []
-    for clusters in (1, None):
-        try:
-            shape = shape_for(hidden, batch, kind, clusters=clusters)
-        except ParameterError:
-            continue
-        count = -(-batch // shape.valid)
-        if count * shape.blocks <= CLUSTER_BLOCKS:
-            found.append((step_microseconds(shape) + (MEETING if count > 1 else 0.0), shape, count))
-    return min(found, key=lambda item: item[0])[1:] if found else None
+    """(shape, how many clusters), or None where not all of them run at the same time: their ranges span all rows.
+
+    One cluster where eight rows are all, because extremes that cross clusters cost more than a microsecond a step.
+    """
+    shape = shape_for(hidden, batch, kind, clusters=1 if batch <= 8 else None)
+    clusters = -(-batch // shape.valid)
+    return (shape, clusters) if clusters * shape.blocks <= CLUSTER_BLOCKS else None
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,6 +89,32 @@ class Placed:
     biases: Any
 
 
+@dataclass(eq=False)
+class Plan:
+    """What a run of one size needs and the next one of that size uses again.
+
+    arrays    what the launches work on
+    wx, codes, weights  of torch's input product; weights None where our own kernel multiplies
+    record    int32 on the device: reals float32 [T + 1, REALS], then at `ahead_at` what x alone decides [T, AHEAD]
+    seen      the record on the host
+    """
+
+    arrays: list[Any]
+    extremes: driver.Launch
+    ahead: driver.Launch
+    quantize: driver.Launch
+    bias: driver.Launch
+    product: driver.Launch | None
+    recurrence: driver.Launch
+    wx: Any
+    codes: Any
+    weights: Any
+    posts: int
+    record: Any
+    seen: np.ndarray
+    ahead_at: int
+
+
 class MovingClusterNetwork(MovingNetwork):
     """A set with moving ranges on the current device; batches whose clusters find no room take the kernel of the grid."""
 
@@ -90,109 +123,166 @@ class MovingClusterNetwork(MovingNetwork):
         near, far, far_gates = gpu_pack.gate_tables((params.fmt_pre,) * 3, (params.table_z, params.table_r, params.table_g))
         self.kind = Kind("mshift", far_gates, packed=params.hidden_size % 16 == 0, moving=True)
         self.near, self.far = put(near), put(far)
-        self._shapes: dict[Any, Placed] = {}
+        reach_x, reach_h = (int(np.abs(w.astype(np.int64)).sum(axis=0).max()) for w in (self.W_codes, self.R_codes))
+        self.narrow_x, self.limits = 128 * reach_x <= MOST_OF_PRODUCT, plain_limits(255 * reach_h, params.shift)
+        self._placed: dict[Any, Placed] = {}
+        self._plans: dict[Any, Plan] = {}
         self._torch_W: dict[int, Any] = {}
         self._firsts: dict[int, Any] = {}
 
     def _run(
         self, x: Any, first: Any, options: RunOptions, reverse: bool, whole: Any, stream: int
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        from cuda.bindings import driver as cuda
+
+        torch = torch_of(whole)
+        continued = isinstance(first, DynamicState) and first.steps > 0
+        zoneout = 2 if options.mask is not None else 1 if options.blend else 0
+        key = (*x.shape, reverse, continued, zoneout, stream, torch is None, address(x) % 16)
+        plan = self._plans.get(key)
+        if plan is None:
+            chosen = moving_shape(self.params.hidden_size, int(x.shape[1]), replace(self.kind, zoneout=zoneout))
+            if chosen is None:
+                return super()._run(x, first, options, reverse, whole, stream)
+            if len(self._plans) >= 8:  # each holds an input product
+                self._plans.clear()
+            plan = self._plans[key] = self._planned(torch, x, *chosen, reverse, continued, zoneout, stream)
+        row, zero_point, s_b, h0 = self._first_state(first, int(x.shape[1]))
+        mask = put(options.mask.astype(np.int8)) if options.mask is not None else self.none
+        plan.extremes.arguments.cells[X_EXTREMES].value = address(x)
+        plan.quantize.arguments.cells[X_QUANTIZE].value = address(x)
+        for cells, at, values in (
+            (plan.ahead.arguments.cells, X_MIN, (row[d.X_MIN], row[d.X_MAX], s_b)),
+            (plan.recurrence.arguments.cells, ZP_FIRST, (zero_point,)),
+            (plan.recurrence.arguments.cells, H_MIN, (row[d.H_MIN], row[d.H_MAX], row[d.SCALE_H])),
+            (plan.recurrence.arguments.cells, H0, (address(h0), address(whole))),
+            (plan.recurrence.arguments.cells, MASK, (address(mask),)),
+            (plan.recurrence.arguments.cells, ZONEOUT_K, (int(zoneout_factor(options.zoneout)) if options.blend else 0,)),
+        ):
+            for n, value in enumerate(values):
+                cells[at + n].value = value
+        driver.set_words(plan.posts, 0, stream, 2 * kernels.POSTS)
+        for launched in (plan.extremes, plan.ahead, plan.quantize, plan.bias):
+            launched.start()
+        if plan.product is not None:
+            plan.product.start()
+        else:
+            torch._int_mm(plan.codes, plan.weights.t(), out=plan.wx)
+        plan.recurrence.start()
+        self.failure.bring(stream)
+        driver.checked("cuMemcpyDtoHAsync", cuda.cuMemcpyDtoHAsync(
+            plan.seen.ctypes.data, address(plan.record), plan.seen.nbytes, stream,
+        ))  # fmt: skip
+        driver.checked("cuStreamSynchronize", cuda.cuStreamSynchronize(stream))
+        self.failure.check()
+        return self._record(plan, int(x.shape[0]), row, zero_point, s_b if continued else None)
+
+    def _record(
+        self, plan: Plan, steps: int, row: np.ndarray, zero_point: int, s_b: float | None
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """(reals, numbers, weight_reals) as the twin has them, of the numbers only h's zero points."""
+        reals = plan.seen[: (steps + 1) * d.REALS].view(np.float32).reshape(steps + 1, d.REALS).copy()
+        ahead = plan.seen[plan.ahead_at :].reshape(steps, of_x.AHEAD)
+        reals[0] = row
+        numbers = np.zeros((steps + 1, cell.COLUMNS), np.int64)
+        numbers[0, cell.ZP_H], numbers[1:, cell.ZP_H] = zero_point, ahead[:, of_x.ZP_H]
+        scales = self.weight_reals.copy()
+        scales[d.SCALE_B] = reals[1, d.SCALE_WX] if s_b is None else s_b
+        return reals, numbers, scales
+
+    def _planned(
+        self, torch: Any, x: Any, shape: Shape, clusters: int, reverse: bool, continued: bool, zoneout: int, stream: int
+    ) -> Plan:
         from numba import cuda
 
-        p, hidden = self.params, self.params.hidden_size
+        p, placed, hidden = self.params, self._weights(shape), self.params.hidden_size
         steps, batch, inputs = (int(n) for n in x.shape)
-        kind = replace(self.kind, zoneout=2 if options.mask is not None else 1 if options.blend else 0)
-        chosen = moving_shape(hidden, batch, kind)
-        if chosen is None:
-            return super()._run(x, first, options, reverse, whole, stream)
-        shape, clusters = chosen
-        placed, torch = self._shape(shape), torch_of(whole)
-        continued = isinstance(first, DynamicState) and first.steps > 0
-        row, zero_point, s_b, h0 = self._first_state(first, batch)
-        mask = put(options.mask.astype(np.int8)) if options.mask is not None else self.none
-        reals, ahead = self._kept("reals", (steps + 1, d.REALS), np.float32), self._kept("ahead", (steps, 8), np.int32)
-        numbers = self._kept("numbers", (steps + 1, cell.COLUMNS), np.int64)
-        scales = self._kept("scales", (d.WEIGHT_REALS,), np.float32)
-        found = self._kept("found", (steps, 2), np.float32)
-        parts = self._kept("parts", (steps, launch.GPU_LANES, 2), np.float32)
-        zero_points = self._kept("zero points", (steps,), np.int64)
-        x_codes = self._kept("codes", (steps, batch * inputs), np.int8)
-        wx = self._kept("wx", (steps * batch, 3 * shape.width), np.int32)
-        posts = self._kept("posts", (2 * kernels.POSTS,), np.int32)
-        queue = cuda.external_stream(stream) if stream else cuda.default_stream()
-        for at, value in ((d.SCALE_W, self.weight_reals[d.SCALE_W]), (d.SCALE_R, self.weight_reals[d.SCALE_R])):
-            driver.set_words(address(scales) + 4 * at, int(np.float32(value).view(np.int32)), stream)
-        driver.set_words(address(posts), 0, stream, 2 * kernels.POSTS)
-        flat = x.reshape(steps, batch * inputs)
-        self._start_program("find_extremes", steps, queue, flat, parts, found)
-        values = [
+        count, rows, columns = batch * inputs, steps * batch, 3 * shape.width
+        ahead_at = -(-(steps + 1) * d.REALS // 32) * 32
+        record = empty(None, (ahead_at + steps * of_x.AHEAD,), np.int32)
+        reals, ahead = address(record), address(record) + 4 * ahead_at
+        found, zero_points = empty(None, (steps, 2), np.float32), empty(None, (steps,), np.int64)
+        codes, wx = empty(torch, (rows, inputs), np.int8), empty(torch, (rows, columns), np.int32)
+        posts, scales = empty(None, (2 * kernels.POSTS,), np.int32), put(self.weight_reals)
+        device, LANES = self.device, of_x.LANES
+
+        def launched(kernel: driver.Loaded, blocks: int, kinds: list[Any], *values: Any) -> driver.Launch:
+            return kernel.launch(blocks, stream, arguments(list(values), kinds))
+
+        extremes = launched(x_kernel("extremes", device), steps, [INT, ADDRESS, ADDRESS], count, 0, address(found))
+        running = launched(
+            x_kernel("ahead", device), 1, [INT] * 6 + [REAL] * 6 + [ADDRESS] * 5,
             steps, int(reverse), int(p.x_symmetric), int(continued), p.shift, p.shift_bias, p.s_z, p.s_r_gate, p.s_g,
-            row[d.X_MIN], row[d.X_MAX], s_b, *(address(a) for a in (found, reals, numbers, zero_points, scales, ahead)),
-        ]  # fmt: skip
-        given = arguments(values, [INT] * 6 + [REAL] * 6 + [ADDRESS] * 6)
-        ahead_kernel(self.device).launch(1, stream, given).start()
-        self._start_program("quantize_steps", steps, queue, flat, int(reverse), int(p.reciprocal), reals, numbers, x_codes)
-        self._start_program("bias_codes", 2, queue, placed.biases, scales, placed.sums[2:4])
-        self._products(torch, x_codes, steps * batch, shape, placed, wx, stream)
-        kernel = cluster_kernel(shape, kind, clusters > 1, self.device)
-        values = [
-            steps, batch, hidden, int(reverse), int(continued), int(p.h_symmetric), p.shift, p.shift_bias,
-            int(zoneout_factor(options.zoneout)) if options.blend else 0,
-            p.zp_z, p.zp_r, p.zp_g, p.fmt_pre.qmin, p.fmt_pre.qmax, zero_point,
-            row[d.H_MIN], row[d.H_MAX], row[d.SCALE_H],
-            *(address(a) for a in (wx, h0, whole, placed.R, placed.sums, self.near, self.far, mask, ahead, reals, scales)),
-            address(posts), self.failure.address,
-        ]  # fmt: skip
-        given = arguments(values, [INT] * 15 + [REAL] * 3 + [ADDRESS] * 13)
-        kernel.launch(shape.blocks * clusters, stream, given).start()
-        self.failure.bring(stream)
-        queue.synchronize()
-        self.failure.check()
-        host_reals, host_ahead = reals.copy_to_host(), ahead.copy_to_host()
-        host_reals[0] = row
-        host_numbers = np.zeros((steps + 1, cell.COLUMNS), np.int64)
-        host_numbers[0, cell.ZP_H], host_numbers[1:, cell.ZP_H] = zero_point, host_ahead[:, 6]
-        weight_reals = self.weight_reals.copy()
-        weight_reals[d.SCALE_B] = s_b if continued else host_reals[1, d.SCALE_WX]
-        return host_reals, host_numbers, weight_reals
+            0.0, 0.0, 0.0, address(found), reals, address(zero_points), address(scales), ahead,
+        )  # fmt: skip
+        fours = count % 4 == 0 and address(x) % 16 == 0 and address(codes) % 4 == 0
+        across = -(-count // of_x.STRETCH)
+        quantize = launched(
+            x_kernel(f"quantize {int(p.reciprocal)} {int(fours)}", device), steps * across, [INT] * 4 + [ADDRESS] * 4,
+            steps, count, across, int(reverse), 0, reals, address(zero_points), address(codes),
+        )  # fmt: skip
+        bias = launched(
+            x_kernel("bias", device), -(-2 * columns // LANES), [INT] + [ADDRESS] * 3,
+            2 * columns, address(placed.biases), address(scales), address(placed.sums) + 4 * 2 * columns,
+        )  # fmt: skip
+        product, weights = None, None
+        if torch is not None and rows > 16 and inputs % 16 == 0 and rows * inputs * columns >= TORCH_WORK:
+            weights = self._torch_weights(torch, shape.width)
+        else:
+            multiply = input_kernel(inputs % 16 == 0 and address(codes) % 16 == 0, device)
+            wide = -(-columns // COLUMNS)
+            product = launched(
+                multiply, wide * -(-rows // gpu_input.ROWS), [INT] * 4 + [ADDRESS] * 3 + [INT],
+                rows, inputs, columns, wide, address(codes), address(placed.W), address(wx), 0,
+            )  # fmt: skip
+        kernel = cluster_kernel(shape, replace(self.kind, zoneout=zoneout), clusters > 1, device)
+        recurrence = launched(
+            kernel, shape.blocks * clusters, [INT] * 19 + [REAL] * 3 + [ADDRESS] * 13,
+            steps, batch, hidden, int(reverse), int(continued), int(p.h_symmetric), p.shift, p.shift_bias, 0,
+            p.zp_z, p.zp_r, p.zp_g, p.fmt_pre.qmin, p.fmt_pre.qmax, 0, int(self.narrow_x), *self.limits,
+            0.0, 0.0, 0.0, address(wx), 0, 0,
+            address(placed.R), address(placed.sums), address(self.near), address(self.far), 0, ahead, reals,
+            address(scales), address(posts), self.failure.address,
+        )  # fmt: skip
+        seen = cuda.pinned_array(record.shape, np.int32)
+        held = [found, zero_points, posts, scales, placed]
+        return Plan(
+            held, extremes, running, quantize, bias, product, recurrence, wx, codes, weights, address(posts), record, seen,
+            ahead_at,
+        )  # fmt: skip
 
     def _first_state(self, first: Any, batch: int) -> tuple[np.ndarray, int, float, Any]:
         """(reals, zero point, scale of the biases, int8 codes [N,H] on the device) of the state before the run.  [SPEC D]"""
         if first is None:
-            reals, _numbers, code = self.rest
+            reals, numbers, code = self.rest
             if batch not in self._firsts:
                 self._firsts = {batch: put(np.full((batch, self.params.hidden_size), code, np.int8))}
-            return reals[0], int(self.rest[1][0, cell.ZP_H]), 0.0, self._firsts[batch]
+            return reals[0], int(numbers[0, cell.ZP_H]), 0.0, self._firsts[batch]
         reals, numbers, scales, codes = self._before(first, batch)
         return reals[0], int(numbers[0, cell.ZP_H]), float(scales[d.SCALE_B]), put(codes)
 
-    def _shape(self, shape: Shape) -> Placed:
-        """Weights for a shape, on the device."""
+    def _weights(self, shape: Shape) -> Placed:
+        """What a shape reads of the set, on the device."""
         key, width, hidden = (shape.blocks, shape.tiles, shape.splits, shape.chunks), shape.width, self.params.hidden_size
-        if key not in self._shapes:
+        if key not in self._placed:
             sums = np.zeros((4, 3, width), np.int32)
             biases = np.zeros((2, 3, width), np.float32)
             for n, weights in enumerate((self.W_codes, self.R_codes)):
                 sums[n, :, :hidden] = weights.sum(axis=0, dtype=np.int64).reshape(3, hidden)
             for n, values in enumerate((self.params.bx, self.params.br)):
                 biases[n, :, :hidden] = np.asarray(values, np.float32).reshape(3, hidden)
-            self._shapes[key] = Placed(
+            self._placed[key] = Placed(
                 put(gpu_pack.fragments(self.R_codes, *key)),
                 put(gpu_pack.input_fragments(self.W_codes, width)),
                 put(sums.reshape(4, 3 * width)),
                 put(biases.reshape(2, 3 * width)),
             )
-        return self._shapes[key]
+        return self._placed[key]
 
-    def _products(self, torch: Any, codes: Any, rows: int, shape: Shape, placed: Placed, wx: Any, stream: int) -> None:
-        """The raw products of all steps, their zero points left out.  [SPEC L-1]"""
-        length, width = self.params.input_size, shape.width
-        if torch is not None and rows > 16 and length % 16 == 0 and rows * length * 3 * width >= TORCH_WORK:
-            if width not in self._torch_W:
-                full = np.zeros((3, width, length), np.int8)
-                full[:, : self.params.hidden_size] = self.W_codes.T.reshape(3, -1, length)
-                self._torch_W[width] = torch.from_numpy(full.reshape(3 * width, length)).cuda()
-            left, product = (torch.as_tensor(a, device="cuda") for a in (codes, wx))
-            torch._int_mm(left.view(rows, length), self._torch_W[width].t(), out=product)
-            return
-        self._multiply(codes, rows, wx, stream, placed.W, 3 * width)
+    def _torch_weights(self, torch: Any, width: int) -> Any:
+        """The codes of W as torch's product wants them: int8 [3 * width, C]."""
+        if width not in self._torch_W:
+            full = np.zeros((3, width, self.params.input_size), np.int8)
+            full[:, : self.params.hidden_size] = self.W_codes.T.reshape(3, self.params.hidden_size, -1)
+            self._torch_W[width] = torch.from_numpy(full.reshape(3 * width, -1)).cuda()
+        return self._torch_W[width]

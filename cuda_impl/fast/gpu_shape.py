@@ -65,7 +65,8 @@ def _shape(hidden: int, valid: int, units: int, kind: Kind) -> Shape | None:
         if passes > 1 and chunks > 4 and groups > 1:
             continue  # measured: with all registers full, passes of 8 rows are the quicker ones
         extra = extra_warps(units, groups, tiles * splits, 16 if blocks == 1 else 8)
-        for held in (HELD[groups], HELD[groups] + 2):  # a few more in registers where shared memory is short
+        fewer = 4 if kind.moving else 0  # a step's own numbers need registers too
+        for held in (HELD[groups] - fewer, HELD[groups] + 2):  # a few more in registers where shared memory is short
             shape = Shape(blocks, tiles, splits, chunks, groups, passes, min(6 * chunks, held), extra, valid)
             if shape_fits(shape, kind):
                 return shape
