@@ -140,6 +140,7 @@ def recurrence(shape: Shape, kind: Kind) -> Any:
     CR, RB, STRIDE, WIDTH = s.pass_rows, s.rows, s.stride, s.width
     EACH, TILES, HELD, CHUNKS, WARPS = s.each, s.tiles, s.held, s.chunks, s.warps
     SOLO, ALL_MULTIPLY = CL == 1, s.extra == 0
+    DIRECT = SOLO and EACH == 1  # codes go byte by byte where no other block waits for them
     SPILL = 6 * CHUNKS - HELD
     SLOTS = U * CR // (NT * EACH)
     RED_ROW, WX_BYTES = s.red_row, s.wx_bytes
@@ -314,6 +315,13 @@ def recurrence(shape: Shape, kind: Kind) -> Any:
                                 zoneout_k, mask + (int64(t) * N + row) * int64(H) + unit0 + mine, old0, new0, zero, qmin, qmax
                             )
                         word = int32(int32(new0 - OFF) & 255)
+                    if DIRECT:
+                        if local < here:
+                            gpu.store_shared_byte(int32(base + STATE + then * HALF_STATE + local * STRIDE + mine), word)
+                            if mine < H:
+                                at_out = mine_out + int64(int32(t + 1)) * stride_out + int64(int32(local * H) + mine - u16)
+                                gpu.store_byte(at_out, new0)
+                        continue
                     a, b, c, d = gathered(word, lane)
                     if SOLO:
                         if lane & (LANES - 1) == 0:

@@ -18,6 +18,7 @@ from cuda_impl.fast.gpu_arrays import address, codes_on_device, empty, put, stre
 from cuda_impl.fast.gpu_grid import UNITS, GridShape
 from cuda_impl.fast.gpu_layout import COLUMNS, Kind
 from cuda_impl.fast.gpu_network import TORCH_WORK, input_kernel
+from cuda_impl.fast.gpu_steps_plan import worth_steps
 from cuda_impl.fast.network import narrowest_dtype
 from cuda_impl.hidden import zoneout_factor
 from golden.spec.errors import ParameterError
@@ -100,6 +101,7 @@ class GridNetwork:
         self.narrow = put(gpu_pack.padded_units(c.narrow, width).astype(np.int32))
         self.tables, self.far = put(c.tables), put(c.far)
         self._torch: Any = None
+        self._steps: Any = None
         self._first: dict[int, Any] = {}
         self._plans: dict[Any, Plan] = {}
         self._lock = threading.RLock()
@@ -137,6 +139,9 @@ class GridNetwork:
         steps, batch, hidden = int(given.shape[0]), int(given.shape[1]), p.hidden_size
         if batch < 1:
             raise ParameterError("x", f"an array of shape {list(given.shape)}", "at least one row")
+        if self.limbs == 1 and torch is not None and worth_steps(batch, hidden):
+            found = self._stepped().forward(x, h0, mask=mask, zoneout=zoneout, training=training, reverse=reverse, out=out)
+            return lambda: found
         stream = stream_of(torch, x)
         dtype = self._data_type(p.fmt_h)
         if h0 is None:
@@ -156,6 +161,15 @@ class GridNetwork:
             plan.recurrence.start()
             self.failure.bring(stream)
         return (lambda: whole) if dtype == self.dtype_h else partial(self._narrowed, torch, whole, out)
+
+    def _stepped(self) -> Any:
+        """The network of one product a step, for sizes at which it is the faster."""
+        from cuda_impl.fast.gpu_steps_network import StepNetwork
+
+        with self._lock:
+            if self._steps is None:
+                self._steps = StepNetwork(self.params)
+            return self._steps
 
     def _narrowed(self, torch: Any, whole: Any, out: Any) -> Any:
         """States of two bytes in the type that is given back."""

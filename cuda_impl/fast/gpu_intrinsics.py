@@ -1,5 +1,4 @@
 """The machine operations of the fast GPU kernels, as inline PTX: tensor cores, clusters, shared-memory barriers, caches.
-
 Addresses are plain numbers: int64 for global memory, int32 for shared memory. Nothing here checks a bound.
 """
 
@@ -79,8 +78,7 @@ def load_shared2(typing, address):
 @intrinsic
 def load_shared4(typing, address):
     """Four int32 at a shared address, 16-byte aligned."""
-    text = "ld.shared.v4.u32 {$0,$1,$2,$3}, [$4];"
-    return types.UniTuple(i32, 4)(i32), _words(text, "=r,=r,=r,=r,r,~{memory}", 4)
+    return types.UniTuple(i32, 4)(i32), _words("ld.shared.v4.u32 {$0,$1,$2,$3}, [$4];", "=r,=r,=r,=r,r,~{memory}", 4)
 
 
 def load_shared_words(count: int) -> Any:
@@ -388,12 +386,6 @@ def add_release(typing, address, value):
 def maximum_far(typing, address, value):
     """The int32 at a global address becomes its maximum with value."""
     return void(i64, i32), _statement("red.relaxed.gpu.global.max.s32 [$0], $1;", "l,r,~{memory}")
-
-
-@intrinsic
-def now(typing):
-    """Nanoseconds of the device's clock."""
-    return i64(), _value("mov.u64 $0, %globaltimer;", "=l", I64)
 
 
 @intrinsic

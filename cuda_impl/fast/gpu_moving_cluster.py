@@ -89,8 +89,9 @@ def recurrence(shape: Shape, kind: Kind, many: bool) -> Any:
     finish = cuda.jit(device=True, forceinline=True)(finish)
 
     def kernel(
-        T, N, H, reverse, continued, h_symmetric, shift, shift_bias, zoneout_k, zp_z, zp_r, zp_g, qmin, qmax, zp_first, narrow_x,
-        limit_Rh, limit_rRh, limit_gh, low, high, s_h, wx, h0, out, fragments, sums, tables, far, mask, ahead, reals, weight_reals, posts_at, failed,
+        T, N, H, reverse, continued, h_symmetric, shift, shift_bias, zoneout_k, zp_z, zp_r, zp_g, qmin, qmax, zp_first,
+        narrow_x, limit_Rh, limit_rRh, limit_gh, low, high, s_h,
+        wx, h0, out, fragments, sums, tables, far, mask, ahead, reals, weight_reals, posts_at, failed,
     ):  # fmt: skip
         base = gpu.shared_base(cuda.shared.array(0, np.int8))
         tid = int32(cuda.threadIdx.x)
@@ -164,7 +165,7 @@ def recurrence(shape: Shape, kind: Kind, many: bool) -> Any:
         for k in range(4):
             if lane == k:
                 column = int64(COLUMNS[k])
-        own = int32(tid - (NT - U))  # the unit whose constants this thread finds: not one of the first warp where there are more
+        own = int32(tid - (NT - U))  # the unit whose constants this thread finds; where there are more warps, not the first's
         last = int32(T - 1)
         if T > 0:
             fetch(tid, int32(base + WX), mine_wx + int64(last if reverse != 0 else int32(0)) * stride_t, int32(0), here)

@@ -39,8 +39,10 @@ def plain_limits(reach: int, shift: int) -> tuple[int, int, int]:
 
 
 def lane_constants() -> Any:
-    """What a lane of the warp that finds a step's multipliers keeps: (lane, shift, shift_bias, limits) -> (the power of two, the
-    bound from which a multiplier is its greatest, that one, the limit of the plain cell).  [SPEC M-2]
+    """What a lane of the warp that finds a step's multipliers keeps.  [SPEC M-2]
+
+    (lane, shift, shift_bias, limits) -> (the power of two, the bound from which a multiplier is its greatest, that one, the
+    limit of the plain cell)
     """
     from numba import cuda
 
@@ -138,7 +140,7 @@ def unit_constants(units: int) -> Any:
 
 
 def map_code() -> Any:
-    """mapped(code, M, half - old zero point * M, shift, new zero point): a code of the state in the new range.  [SPEC D-2, M-5]"""
+    """mapped(code, M, half - old zero point * M, shift, new zero point): a code in the new range.  [SPEC D-2, M-5]"""
     from numba import cuda
 
     def mapped(code, multiplier, added, shift, zero):

@@ -17,6 +17,7 @@ from cuda_impl.fast.gpu_arrays import address, codes_on_device, empty, put, stre
 from cuda_impl.fast.gpu_cluster import recurrence, signature
 from cuda_impl.fast.gpu_layout import COLUMNS, Kind, Shape, shared_layout
 from cuda_impl.fast.gpu_shape import piece_steps, shape_for, share_before
+from cuda_impl.fast.gpu_steps_plan import worth_steps
 from cuda_impl.fast.network import narrowest_dtype
 from cuda_impl.hidden import zoneout_factor
 from golden.spec.errors import ParameterError
@@ -110,6 +111,7 @@ class ClusterNetwork:
         self._torch: dict[int, Any] = {}
         self._plans: dict[Any, Plan] = {}
         self._sides: dict[int, Any] = {}
+        self._steps: Any = None
         self._lock = threading.RLock()
 
     def forward(
@@ -138,6 +140,8 @@ class ClusterNetwork:
         hidden = p.hidden_size
         if batch < 1:
             raise ParameterError("x", f"an array of shape {list(given.shape)}", "at least one row")
+        if shape is None and torch is not None and worth_steps(batch, hidden):
+            return self._stepped().forward(x, h0, mask=mask, zoneout=zoneout, training=training, reverse=reverse, out=out)
         stream = stream_of(torch, x)
         if h0 is not None:
             h0 = codes_on_device("h0", h0, (batch, hidden), p.fmt_h, self.dtype_h)
@@ -169,6 +173,15 @@ class ClusterNetwork:
             if plan.share is not None:  # only then a block waits for something outside its own cluster
                 self.failure.bring(stream)
         return out
+
+    def _stepped(self) -> Any:
+        """The network of one product a step, for sizes at which it is the faster."""
+        from cuda_impl.fast.gpu_steps_network import StepNetwork
+
+        with self._lock:
+            if self._steps is None:
+                self._steps = StepNetwork(self.params)
+            return self._steps
 
     def check(self) -> None:
         """Wait for the device, and raise DeviceError when a wait inside a kernel was given up."""

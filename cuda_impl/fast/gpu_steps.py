@@ -27,18 +27,6 @@ OFFSET, OLD, NEW, WX = 5, 6, 7, 9
 H0, OUT, FIRST_OUT, MASK, ZONEOUT_K = 5, 6, 9, 10, 11
 
 
-@intrinsic
-def products_done(typing):
-    """Wait for what the stream has to do before this launch, where it may start earlier than that is done; else nothing."""
-    from numba import types
-
-    def generate(context, builder, signature, arguments):
-        gpu.inline(builder, gpu.VOID, "griddepcontrol.wait;", "~{memory}", [])
-        return context.get_dummy_value()
-
-    return types.void(), generate
-
-
 def load_words(count: int, wide: bool) -> Any:
     """An operation: `count` int32 (int64 when wide) that nobody writes meanwhile, (address, bytes to the next) -> a tuple."""
     from numba import types
@@ -140,7 +128,6 @@ def step_kernel(kind: Kind, each: int) -> Any:
         mask = gpu.load_once_long(words + int64(8))
         zoneout_k = gpu.load_once(words + int64(16))
         pairs = int32(int32(int32(out & 1) | H) & 1) == 0  # so that two codes go out at once
-        products_done()
         here = fetch(at_wx, at_rh, gate, old + at_state) if row < end else NONE
         cuda.syncthreads()
         while row < end:

@@ -22,6 +22,7 @@ from cuda_impl.fast.gpu_arrays import address, codes_on_device, empty, put, stre
 from cuda_impl.fast.gpu_layout import COLUMNS, Kind
 from cuda_impl.fast.gpu_network import input_kernel
 from cuda_impl.fast.gpu_steps_plan import SPAN_BYTES, padded_rows, padded_width, row_groups, span_steps, spans
+from cuda_impl.fast.gpu_twin import TwinNetwork
 from cuda_impl.fast.network import narrowest_dtype
 from cuda_impl.hidden import zoneout_factor
 from golden.spec.errors import ParameterError
@@ -48,16 +49,6 @@ def step_kernel(kind: Kind, each: int, count: int, device: int) -> driver.Loaded
 def begin_kernel(device: int) -> driver.Loaded:
     """The compiled kernel that begins a span, on a device."""
     return driver.loaded(("begin",), lambda: (gpu_steps.begin_kernel(), gpu_steps.begin_signature()), 0, 0, gpu_steps.THREADS)
-
-
-def _may_start_early() -> Any:
-    """The attribute of a launch that may start before what its stream has to do before it is done."""
-    from cuda.bindings import driver as bindings
-
-    value = bindings.CUlaunchAttribute()
-    value.id = bindings.CUlaunchAttributeID.CU_LAUNCH_ATTRIBUTE_PROGRAMMATIC_STREAM_SERIALIZATION
-    value.value.programmaticStreamSerializationAllowed = 1
-    return value
 
 
 @dataclass(eq=False)
@@ -89,7 +80,6 @@ class StepNetwork:
     span_bytes  of an input product that is made at a time
     each        units of a thread of the element-wise kernel, 1 or 2; 0 for 2 where its constants leave enough registers
     waves       how often its blocks fill the device
-    early       whether it may be started before the product is done, for which it waits itself, its constants loaded
     Raises      ParameterError for a set of more than 8 bits, or one whose intermediates need more than 62
     """
 
@@ -100,9 +90,8 @@ class StepNetwork:
         span_bytes: int = SPAN_BYTES,
         each: int = 0,
         waves: int = 1,
-        early: bool = False,
     ) -> None:
-        self.params, self.span_bytes, self.waves, self.early = params, span_bytes, waves, early
+        self.params, self.span_bytes, self.waves = params, span_bytes, waves
         self.device = driver.device_number()
         if isinstance(params, MShiftParams):
             self.constants = gpu_pack.mshift_constants(params)
@@ -247,10 +236,7 @@ class StepNetwork:
             self.zero_point, fmt.qmin, fmt.qmax, *c.numbers,
         ]  # fmt: skip
         types = [INT] * 5 + [ADDRESS] * 10 + [INT] * 3 + [self.number] * len(c.numbers)
-        launched = kernel.launch(tiles * groups, stream, driver.Arguments(values, types))
-        if self.early:
-            launched.configuration.attrs, launched.configuration.numAttrs = [_may_start_early()], 1
-        return launched
+        return kernel.launch(tiles * groups, stream, driver.Arguments(values, types))
 
     def _run_steps(self, torch: Any, room: Room, batch: int, count: int, reverse: bool, mode: int, stream: int) -> None:
         """The steps of a span: launched one by one the first time, recorded the second, replayed from then on."""
@@ -338,3 +324,29 @@ class StepNetwork:
         values = [rows, length, columns, across, x_at, address(self._fragments), address(wx), self.flip_x]
         arguments = driver.Arguments(values, [INT] * 4 + [ADDRESS] * 3 + [INT])
         kernel.launch(across * -(-rows // gpu_input.ROWS), stream, arguments).start()
+
+
+class WideNetwork:
+    """Static sets of at most 8 bits and more units than a grid holds: one product a step for torch's tensors on the GPU, the
+    twin's programs, which are slow, for other arrays.
+    """
+
+    def __init__(self, params: MShiftParams | PotParams) -> None:
+        self.params, self.device = params, driver.device_number()
+        self._twin = TwinNetwork(params)
+        self._steps: StepNetwork | None = None
+        self._lock = threading.RLock()
+
+    def forward(self, x: Any, h0: Any = None, **options: Any) -> Any:
+        """h [T+1,N,H] on the device, in the narrowest type of the state; see cuda_impl.fast.network."""
+        if torch_of(x) is None:
+            return self._twin.forward(x, h0, **options)
+        with self._lock:
+            if self._steps is None:
+                self._steps = StepNetwork(self.params)
+        return self._steps.forward(x, h0, **options)
+
+    def check(self) -> None:
+        """Wait for the device; no kernel here waits for another block, so that none can give up."""
+        if self._steps is not None:
+            self._steps.check()

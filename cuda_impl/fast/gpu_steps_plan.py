@@ -11,6 +11,14 @@ BYTES = 3.0e6  # that the element-wise kernel moves in a microsecond
 GAPS = 3.0  # microseconds between the two launches of a step and the next
 
 
+WORTH = 2**29  # N * H * H from which a product a step is the faster: measured at H = 512 ... 2048, N = 128 ... 1024
+
+
+def worth_steps(batch: int, hidden: int) -> bool:
+    """Whether one product a step is faster than a kernel whose blocks keep their weights and meet at every step."""
+    return batch * hidden * hidden >= WORTH
+
+
 def padded_rows(batch: int) -> int:
     """Rows of the state in the product: a multiple of 16, at least 32 (torch's wants more than 16)."""
     return max(ROWS, -(-batch // 16) * 16)

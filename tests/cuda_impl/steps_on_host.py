@@ -159,7 +159,6 @@ def host_machine(monkeypatch: Any, torch: Any) -> Machine:
     for name in ("load_far", "load_shared", "multiply_add", "shift_down"):
         monkeypatch.setattr(gpu_cells, name, getattr(OPERATIONS, name))
     monkeypatch.setattr(gpu_steps, "load_words", load_words)
-    monkeypatch.setattr(gpu_steps, "products_done", lambda: None)
     monkeypatch.setattr(cuda, "jit", lambda **_: lambda function: function)
     monkeypatch.setattr(cuda, "threadIdx", PLACE)
     monkeypatch.setattr(cuda, "blockIdx", BLOCK)

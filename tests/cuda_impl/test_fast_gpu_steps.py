@@ -74,7 +74,6 @@ def test_the_kernels_stay_in_registers(name, compiled, tmp_path):  # noqa: F811
     each = gpu_steps.units_each(kind)
     text = compiled(gpu_steps.step_kernel(kind, each), gpu_steps.step_signature(kind, len(c.numbers)))
     assert FLOATING.findall(text) == [] and "div." not in text.split("bar.sync")[1]
-    assert text.index("griddepcontrol.wait") < text.index("v2.u32" if each == 2 else "ld.global.nc.s8")
     assert text.count("ld.global.nc.L1::no_allocate.v2.u32") == (12 if each == 2 else 0)
     registers, spilled = assembled(text, tmp_path, gpu_steps.THREADS)
     assert spilled == 0 and registers <= 128
@@ -142,12 +141,12 @@ def test_sizes_and_options(inputs, hidden, batch, steps, name):
 
 
 @pytest.mark.gpu
-@pytest.mark.parametrize(("each", "early", "waves"), [(1, False, 1), (2, False, 2), (2, True, 1)])
+@pytest.mark.parametrize(("each", "waves"), [(1, 1), (2, 2)])
 @pytest.mark.parametrize("reverse", [False, True])
-def test_spans_and_what_changes_from_run_to_run(each, early, waves, reverse):
+def test_spans_and_what_changes_from_run_to_run(each, waves, reverse):
     torch = pytest.importorskip("torch")
     p, steps, batch = built(32, 100, "pot"), 11, 40
-    made = step_network(p, span_bytes=4 * batch * 3 * 128 * 4, each=each, early=early, waves=waves)
+    made = step_network(p, span_bytes=4 * batch * 3 * 128 * 4, each=each, waves=waves)
     for seed in range(4):
         x, h0 = codes(p.fmt_x, (steps, batch, 32), seed), codes(p.fmt_h, (batch, 100), seed + 9)
         mask = np.random.default_rng(seed).integers(0, 2, (steps, batch, 100))

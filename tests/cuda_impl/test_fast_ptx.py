@@ -99,3 +99,37 @@ def test_the_kernel_of_moving_ranges_rounds_every_operation(blocks, chunks, grou
     assert rounded and [op for op in rounded if ".rn." not in op] == []
     _registers, spilled = assembled(text, tmp_path, THREADS)
     assert spilled <= 64
+
+
+@pytest.mark.parametrize(("hidden", "batch", "zoneout"), [(7, 1, 1), (1024, 128, 2)])
+def test_the_clusters_of_moving_ranges_round_every_operation(hidden, batch, zoneout, compiled, tmp_path):
+    from cuda_impl.fast.gpu_layout import Kind
+    from cuda_impl.fast.gpu_moving_cluster import recurrence, signature
+    from cuda_impl.fast.gpu_moving_cluster_network import moving_shape
+    from tests.cuda_impl.test_ptx import BINARY32, FORBIDDEN
+
+    kind = Kind("mshift", (False,) * 3, packed=hidden % 16 == 0, zoneout=zoneout, moving=True)
+    shape, clusters = moving_shape(hidden, batch, kind)
+    text = compiled(recurrence(shape, kind, clusters > 1), signature())
+    assert text.count("mma.sync.aligned.m16n8k32") == 6 * shape.chunks * shape.groups * shape.passes
+    assert FORBIDDEN.findall(text) == []
+    rounded = BINARY32.findall(text)
+    assert rounded and [op for op in rounded if ".rn." not in op] == []
+    assert ("ld.relaxed.gpu" in text) == (clusters > 1) and ("st.async" in text) == (shape.blocks > 1)
+    _registers, spilled = assembled(text, tmp_path, shape.threads)
+    assert spilled <= 64
+
+
+def test_what_x_decides_is_rounded_operation_by_operation(compiled, tmp_path):
+    from cuda_impl.fast import gpu_moving_x as of_x
+    from tests.cuda_impl.test_ptx import BINARY32, FORBIDDEN
+
+    for function, signature, threads in (
+        (of_x.ahead_kernel(), of_x.ahead_signature(), of_x.THREADS),
+        (of_x.extremes_kernel(), of_x.extremes_signature(), of_x.LANES),
+        (of_x.bias_kernel(), of_x.bias_signature(), of_x.LANES),
+        *((of_x.quantize_kernel(by, fours), of_x.quantize_signature(), of_x.LANES) for by in (0, 1) for fours in (0, 1)),
+    ):
+        text = compiled(function, signature)
+        assert FORBIDDEN.findall(text) == [] and [op for op in BINARY32.findall(text) if ".rn." not in op] == []
+        assert assembled(text, tmp_path, threads)[1] == 0
