@@ -22,12 +22,13 @@ import numpy as np, torch
 from cuda_impl.fast.gpu_shape import share_before, shape_for
 from cuda_impl.fast.network import prepare
 from tests.verification.small import mshift_set
+T, N, C, H = 1024, 32, 512, 512
 rng = np.random.default_rng(0)
-W, R = (rng.integers(-20, 21, shape).astype(np.int8) for shape in ((1024, 3072), (1024, 3072)))
-made = prepare(mshift_set(W=W, R=R, bx=np.zeros(3072, np.int32), br=np.zeros(3072, np.int32)), "gpu")
-work = 256 * 32 * 1024 * 3072
-assert share_before(shape_for(1024, 32, made.kind, work // 256), 7, 256, work) <= 0  # nothing of it is done before
-h = made.forward(torch.zeros((256, 32, 1024), dtype=torch.int8, device="cuda"))
+W, R = (rng.integers(-20, 21, (K, 3 * H)).astype(np.int8) for K in (C, H))
+made = prepare(mshift_set(W=W, R=R, bx=np.zeros(3 * H, np.int32), br=np.zeros(3 * H, np.int32)), "gpu")
+shape = shape_for(H, N, made.kind, N * C * 3 * H)
+assert share_before(shape, -(-N // shape.valid), T, T * N * C * 3 * shape.width) == 0  # nothing of it is done before
+h = made.forward(torch.zeros((T, N, C), dtype=torch.int8, device="cuda"))
 made.check()
 print(tuple(h.shape))
 """
@@ -36,7 +37,7 @@ print(tuple(h.shape))
 def test_a_product_beside_the_recurrence_may_be_the_first_of_its_process():
     pytest.importorskip("torch")
     done = subprocess.run([sys.executable, "-c", COLD], cwd=ROOT, capture_output=True, text=True, timeout=300)
-    assert done.stdout == "(257, 32, 1024)\n", done.stderr
+    assert done.stdout == "(1025, 32, 512)\n", done.stderr
 
 
 SIZES = [(1024, 1100), (1000, 520), (1024, 512), (300, 4000), (2048, 130), (2100, 40), (50, 9000)]
