@@ -133,3 +133,21 @@ def test_what_x_decides_is_rounded_operation_by_operation(compiled, tmp_path):
         text = compiled(function, signature)
         assert FORBIDDEN.findall(text) == [] and [op for op in BINARY32.findall(text) if ".rn." not in op] == []
         assert assembled(text, tmp_path, threads)[1] == 0
+
+
+@pytest.mark.parametrize("hidden", [1, 7, 16, 17, 64, 65, 100, 129, 256, 320, 513, 1000, 1024])
+def test_every_shape_of_moving_ranges_fits_and_runs_at_once(hidden):
+    from cuda_impl.fast.gpu_layout import SHARED_BYTES, Kind, shared_layout
+    from cuda_impl.fast.gpu_moving_cluster import POSTS
+    from cuda_impl.fast.gpu_moving_cluster_network import moving_shape
+    from cuda_impl.fast.gpu_shape import CLUSTER_BLOCKS
+
+    kind = Kind("mshift", (False,) * 3, packed=hidden % 16 == 0, moving=True)
+    for batch in (1, 8, 9, 31, 64, 128, 512, 5000):
+        found = moving_shape(hidden, batch, kind)
+        assert found is not None or batch > 512
+        if found is not None:
+            shape, clusters = found
+            assert clusters * shape.valid >= batch > (clusters - 1) * shape.valid and (clusters == 1 or batch > 8)
+            assert clusters * shape.blocks <= CLUSTER_BLOCKS <= POSTS and shape.threads >= 2 * shape.units
+            assert shared_layout(shape, kind)["total"] <= SHARED_BYTES
