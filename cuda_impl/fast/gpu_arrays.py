@@ -57,6 +57,11 @@ def torch_stream(torch: Any, device: int) -> int:
     return int(raw(device) if raw is not None else torch.cuda.current_stream(device).cuda_stream)
 
 
+def kept_plans(plans: dict[Any, Any], most: int = 8) -> dict[Any, Any]:
+    """The plans to keep when another one is to be made: all below `most`, else those that a caller's CUDA graph works with."""
+    return plans if len(plans) < most else {key: plan for key, plan in plans.items() if plan.captured}
+
+
 def stream_of(torch: Any, x: Any) -> int:
     """The caller's stream: torch's current one, else the one that the array names, else the default."""
     if torch is not None:

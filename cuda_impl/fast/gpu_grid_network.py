@@ -14,7 +14,7 @@ import numpy as np
 from cuda_impl import launch
 from cuda_impl.fast import gpu_driver as driver
 from cuda_impl.fast import gpu_grid, gpu_input, gpu_limbs, gpu_pack
-from cuda_impl.fast.gpu_arrays import address, codes_on_device, empty, put, stream_of, torch_of
+from cuda_impl.fast.gpu_arrays import address, codes_on_device, empty, kept_plans, put, stream_of, torch_of
 from cuda_impl.fast.gpu_grid import UNITS, GridShape
 from cuda_impl.fast.gpu_layout import COLUMNS, Kind
 from cuda_impl.fast.gpu_network import TORCH_WORK, input_kernel
@@ -57,12 +57,16 @@ def product_kernel(device: int) -> driver.Loaded:
 
 @dataclass(eq=False)
 class Plan:
-    """What a run of one size needs and the next one of that size uses again: its launch, and the arrays that it works on."""
+    """What a run of one size needs and the next one of that size uses again: its launch and the arrays that it works on.
+
+    captured  whether a CUDA graph of the caller works on them too
+    """
 
     recurrence: driver.Launch
     wx: Any
     state: Any
     counters: Any
+    captured: bool = False
 
 
 class GridNetwork:
@@ -215,9 +219,9 @@ class GridNetwork:
         key = (steps, batch, reverse, mode, stream, torch is None)
         plan = self._plans.get(key)
         if plan is None:
-            if len(self._plans) >= 8:  # each holds an input product
-                self._plans.clear()
+            self._plans = kept_plans(self._plans)  # each holds an input product
             plan = self._plans[key] = self._planned(torch, steps, batch, reverse, mode, stream)
+        plan.captured = plan.captured or (torch is not None and torch.cuda.is_current_stream_capturing())
         return plan
 
     def _planned(self, torch: Any, steps: int, batch: int, reverse: bool, mode: int, stream: int) -> Plan:

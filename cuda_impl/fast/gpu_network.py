@@ -13,7 +13,7 @@ import numpy as np
 from cuda_impl import launch
 from cuda_impl.fast import gpu_driver as driver
 from cuda_impl.fast import gpu_input, gpu_pack
-from cuda_impl.fast.gpu_arrays import address, codes_on_device, empty, put, stream_of, torch_of
+from cuda_impl.fast.gpu_arrays import address, codes_on_device, empty, kept_plans, put, stream_of, torch_of
 from cuda_impl.fast.gpu_cluster import recurrence, signature
 from cuda_impl.fast.gpu_layout import COLUMNS, Kind, Shape, shared_layout
 from cuda_impl.fast.gpu_shape import piece_steps, shape_for, share_before
@@ -64,6 +64,7 @@ class Plan:
     recurrence, product  launches whose addresses of arrays are put in at every run; product None where torch multiplies
     share      of the input product that is finished before the recurrence starts; the rest runs beside it; None: all
     warm       threads that have run such a product once
+    captured   whether a CUDA graph of the caller works on its arrays
     """
 
     shape: Shape
@@ -73,6 +74,7 @@ class Plan:
     share: float | None
     ready: Any
     warm: set[int] = field(default_factory=set)
+    captured: bool = False
 
 
 class ClusterNetwork:
@@ -154,9 +156,9 @@ class ClusterNetwork:
         with self._lock:
             plan = self._plans.get(key)
             if plan is None:
-                if len(self._plans) >= 8:  # each holds an input product
-                    self._plans.clear()
+                self._plans = kept_plans(self._plans)  # each holds an input product
                 plan = self._plans[key] = self._planned(torch, shape, kind, steps, batch, x, reverse, stream)
+            plan.captured = plan.captured or (torch is not None and torch.cuda.is_current_stream_capturing())
             cells = plan.recurrence.arguments.cells
             cells[H0].value = address(h0) if h0 is not None else self._first_state(batch)
             cells[OUT].value, cells[ZONEOUT_K].value = address(out), factor

@@ -23,6 +23,7 @@ I8 = np.dtype(np.int8)
 def _tensors_pass_as_cuda_ones(monkeypatch):
     monkeypatch.setattr(torch.Tensor, "is_cuda", property(lambda self: True), raising=False)
     monkeypatch.setattr(torch.cuda, "current_device", lambda: 0)
+    monkeypatch.setattr(torch.cuda, "is_current_stream_capturing", lambda: False)
 
 
 def test_codes_that_are_ready_are_read_where_they_lie():
@@ -160,6 +161,20 @@ def test_a_plan_stands_for_its_sizes_its_stream_its_direction_and_its_options(ne
     assert len(network._plans) == count + 1 and [stream for _, stream, _ in network.started] == [640, 640]
     kinds = {key[1] for key in network._plans}
     assert kinds == {0, 1, 2}
+
+
+def test_plans_that_a_callers_graph_goes_on_using_are_kept(network, monkeypatch):
+    size = network.params.input_size
+    network.forward(codes(1, 1, size))
+    with monkeypatch.context() as during:
+        during.setattr(torch.cuda, "is_current_stream_capturing", lambda: True)
+        network.forward(codes(2, 1, size))
+    captured = [plan for plan in network._plans.values() if plan.captured]
+    assert len(captured) == 1
+    for steps in range(3, 30):
+        network.forward(codes(steps, 1, size))
+        assert len(network._plans) <= 8 and captured[0] in network._plans.values()
+    assert network._plans[next(key for key in network._plans if key[2] == 2)] is captured[0]
 
 
 def test_the_state_and_the_mask_of_one_run_are_not_those_of_the_next(network):
