@@ -11,19 +11,17 @@ from typing import Any
 
 import numpy as np
 
-from cuda_impl import launch
 from cuda_impl.fast import gpu_driver as driver
 from cuda_impl.fast import gpu_grid, gpu_input, gpu_limbs, gpu_pack
 from cuda_impl.fast.gpu_arrays import address, codes_on_device, empty, kept_plans, put, stream_of, torch_of
 from cuda_impl.fast.gpu_grid import UNITS, GridShape
 from cuda_impl.fast.gpu_layout import COLUMNS, Kind
 from cuda_impl.fast.gpu_network import TORCH_WORK, input_kernel
+from cuda_impl.fast.gpu_options import placed_options, stepped
 from cuda_impl.fast.gpu_steps_plan import worth_steps
 from cuda_impl.fast.network import narrowest_dtype
-from cuda_impl.hidden import zoneout_factor
 from golden.spec.errors import ParameterError
 from golden.spec.params import MShiftParams, PotParams
-from golden.spec.trace import check_options
 
 INT, ADDRESS = ctypes.c_int32, ctypes.c_int64
 LARGEST = 2048
@@ -144,7 +142,7 @@ class GridNetwork:
         if batch < 1:
             raise ParameterError("x", f"an array of shape {list(given.shape)}", "at least one row")
         if self.limbs == 1 and torch is not None and worth_steps(batch, hidden):
-            found = self._stepped().forward(x, h0, mask=mask, zoneout=zoneout, training=training, reverse=reverse, out=out)
+            found = stepped(self).forward(x, h0, mask=mask, zoneout=zoneout, training=training, reverse=reverse, out=out)
             return lambda: found
         stream = stream_of(torch, x)
         dtype = self._data_type(p.fmt_h)
@@ -152,7 +150,7 @@ class GridNetwork:
             first = self._first_state(batch, dtype)
         else:
             first = codes_on_device("h0", h0, (batch, hidden), p.fmt_h, dtype)
-        mode, factor, placed_mask = self._options(mask, zoneout, training, (steps, batch, hidden))
+        mode, factor, placed_mask = placed_options(mask, zoneout, training, (steps, batch, hidden), self.none)
         whole = out if out is not None and dtype == self.dtype_h else empty(torch, (steps + 1, batch, hidden), dtype)
         with self._lock:
             plan = self._plan(torch, steps, batch, reverse, mode, stream)
@@ -165,15 +163,6 @@ class GridNetwork:
             plan.recurrence.start()
             self.failure.bring(stream)
         return (lambda: whole) if dtype == self.dtype_h else partial(self._narrowed, torch, whole, out)
-
-    def _stepped(self) -> Any:
-        """The network of one product a step, for sizes at which it is the faster."""
-        from cuda_impl.fast.gpu_steps_network import StepNetwork
-
-        with self._lock:
-            if self._steps is None:
-                self._steps = StepNetwork(self.params)
-            return self._steps
 
     def _narrowed(self, torch: Any, whole: Any, out: Any) -> Any:
         """States of two bytes in the type that is given back."""
@@ -205,15 +194,6 @@ class GridNetwork:
             code = min(max(self.zero_point, fmt.qmin), fmt.qmax)
             self._first[batch] = put(np.full((batch, self.params.hidden_size), code, dtype))
         return self._first[batch]
-
-    def _options(self, mask: Any, zoneout: float, training: bool, shape: tuple[int, int, int]) -> tuple[int, int, Any]:
-        """(how zoneout is done, blend factor, mask on the device).  [SPEC Z]"""
-        if mask is None and not training and zoneout == 0.0:
-            return 0, 0, self.none
-        options = check_options(launch.host_array("mask", mask), zoneout, training, shape)
-        if options.mask is not None:
-            return 2, 0, put(options.mask.astype(np.int8))
-        return (1, int(zoneout_factor(options.zoneout)), self.none) if options.blend else (0, 0, self.none)
 
     def _plan(self, torch: Any, steps: int, batch: int, reverse: bool, mode: int, stream: int) -> Plan:
         key = (steps, batch, reverse, mode, stream, torch is None)
@@ -266,10 +246,7 @@ class GridNetwork:
         flip = -2139062144 if gpu_pack.offset(self.params.fmt_x) else 0
         if torch is not None and not flip and rows > 16 and length % 16 == 0 and rows * length * columns >= TORCH_WORK:
             if self._torch is None:
-                W = np.asarray(self.params.W)
-                full = np.zeros((3, self.shape.width, length), np.int8)
-                full[:, : self.params.hidden_size] = W.T.reshape(3, -1, length)
-                self._torch = torch.from_numpy(full.reshape(-1, length)).cuda()
+                self._torch = torch.from_numpy(gpu_pack.product_rows(self.params.W, self.shape.width, length)).cuda()
             torch._int_mm(x.view(rows, length), self._torch.t(), out=wx)
             return
         across = -(-columns // COLUMNS)

@@ -26,7 +26,7 @@ from cuda_impl.fast.gpu_moving_steps import (
     map_state,
     state_numbers,
     unit_constants,
-)  # fmt: skip
+)
 from cuda_impl.fast.gpu_moving_x import AHEAD
 from cuda_impl.fast.gpu_moving_x import ZP_H as AHEAD_ZP_H
 

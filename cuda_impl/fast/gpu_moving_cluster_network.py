@@ -282,7 +282,6 @@ class MovingClusterNetwork(MovingNetwork):
     def _torch_weights(self, torch: Any, width: int) -> Any:
         """The codes of W as torch's product wants them: int8 [3 * width, C]."""
         if width not in self._torch_W:
-            full = np.zeros((3, width, self.params.input_size), np.int8)
-            full[:, : self.params.hidden_size] = self.W_codes.T.reshape(3, self.params.hidden_size, -1)
-            self._torch_W[width] = torch.from_numpy(full.reshape(3 * width, -1)).cuda()
+            rows = gpu_pack.product_rows(self.W_codes, width, self.params.input_size)
+            self._torch_W[width] = torch.from_numpy(rows).cuda()
         return self._torch_W[width]

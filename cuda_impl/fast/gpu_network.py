@@ -10,19 +10,17 @@ from typing import Any
 
 import numpy as np
 
-from cuda_impl import launch
 from cuda_impl.fast import gpu_driver as driver
 from cuda_impl.fast import gpu_input, gpu_pack
 from cuda_impl.fast.gpu_arrays import address, codes_on_device, empty, kept_plans, put, stream_of, torch_of
 from cuda_impl.fast.gpu_cluster import recurrence, signature
 from cuda_impl.fast.gpu_layout import COLUMNS, Kind, Shape, shared_layout
+from cuda_impl.fast.gpu_options import placed_options, stepped
 from cuda_impl.fast.gpu_shape import piece_steps, shape_for, share_before
 from cuda_impl.fast.gpu_steps_plan import worth_steps
 from cuda_impl.fast.network import narrowest_dtype
-from cuda_impl.hidden import zoneout_factor
 from golden.spec.errors import ParameterError
 from golden.spec.params import MShiftParams, PotParams
-from golden.spec.trace import check_options
 
 INT, ADDRESS = ctypes.c_int32, ctypes.c_int64
 TORCH_WORK = 1 << 30  # ... from which torch's product is faster than ours, its call included
@@ -143,11 +141,12 @@ class ClusterNetwork:
         if batch < 1:
             raise ParameterError("x", f"an array of shape {list(given.shape)}", "at least one row")
         if shape is None and torch is not None and worth_steps(batch, hidden):
-            return self._stepped().forward(x, h0, mask=mask, zoneout=zoneout, training=training, reverse=reverse, out=out)
+            return stepped(self).forward(x, h0, mask=mask, zoneout=zoneout, training=training, reverse=reverse, out=out)
         stream = stream_of(torch, x)
         if h0 is not None:
             h0 = codes_on_device("h0", h0, (batch, hidden), p.fmt_h, self.dtype_h)
-        kind, factor, mask_on_device = self._options(mask, zoneout, training, (steps, batch, hidden))
+        mode, factor, mask_on_device = placed_options(mask, zoneout, training, (steps, batch, hidden), self.none)
+        kind = replace(self.kind, zoneout=mode) if mode else self.kind
         if out is None:
             out = empty(torch, (steps + 1, batch, hidden), self.dtype_h)
         x_at = address(x)
@@ -176,32 +175,12 @@ class ClusterNetwork:
                 self.failure.bring(stream)
         return out
 
-    def _stepped(self) -> Any:
-        """The network of one product a step, for sizes at which it is the faster."""
-        from cuda_impl.fast.gpu_steps_network import StepNetwork
-
-        with self._lock:
-            if self._steps is None:
-                self._steps = StepNetwork(self.params)
-            return self._steps
-
     def check(self) -> None:
         """Wait for the device, and raise DeviceError when a wait inside a kernel was given up."""
         from numba import cuda
 
         cuda.synchronize()
         self.failure.check()
-
-    def _options(self, mask: Any, zoneout: float, training: bool, shape: tuple[int, int, int]) -> tuple[Kind, int, Any]:
-        """(kind, blend factor, mask on the device).  [SPEC Z]"""
-        if mask is None and not training and zoneout == 0.0:
-            return self.kind, 0, self.none
-        options = check_options(launch.host_array("mask", mask), zoneout, training, shape)
-        if options.mask is not None:
-            return replace(self.kind, zoneout=2), 0, put(options.mask.astype(np.int8))
-        if options.blend:
-            return replace(self.kind, zoneout=1), int(zoneout_factor(options.zoneout)), self.none
-        return self.kind, 0, self.none
 
     def _planned(
         self, torch: Any, shape: Shape | None, kind: Kind, steps: int, batch: int, x: Any, reverse: bool, stream: int
@@ -259,11 +238,8 @@ class ClusterNetwork:
     def _torch_weights(self, torch: Any, width: int) -> Any:
         """W as torch's product wants it: int8 [3 * width, C]."""
         if width not in self._torch:
-            W = np.asarray(self.params.W)
-            length, hidden = W.shape[0], W.shape[1] // 3
-            full = np.zeros((3, width, length), np.int8)
-            full[:, :hidden] = W.T.reshape(3, hidden, length)
-            self._torch[width] = torch.from_numpy(full.reshape(3 * width, length)).cuda()
+            rows = gpu_pack.product_rows(self.params.W, width, self.params.input_size)
+            self._torch[width] = torch.from_numpy(rows).cuda()
         return self._torch[width]
 
     def _multiply_beside(self, torch: Any, plan: Plan, x: Any, reverse: bool, share: float) -> None:

@@ -55,6 +55,15 @@ def input_fragments(weights: np.ndarray, width: int) -> np.ndarray:
     return np.ascontiguousarray(cut.transpose(0, 4, 1, 6, 3, 5, 7, 2, 8)).reshape(columns // 32, padded // TERMS, 4, 32, 16)
 
 
+def product_rows(weights: np.ndarray, width: int, terms: int) -> np.ndarray:
+    """Weights [K, 3H] as the rows of torch's product: int8 [3 * width, terms], gate by gate, the rest 0."""
+    weights = np.asarray(weights)
+    length, hidden = weights.shape[0], weights.shape[1] // 3
+    full = np.zeros((3, width, terms), np.int8)
+    full[:, :hidden, :length] = weights.T.reshape(3, hidden, length)
+    return full.reshape(3 * width, terms)
+
+
 def weight_bytes(weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """(c, d) of weights 256 * c + d; d as int8 bytes of 0...255."""
     whole = np.asarray(weights, np.int64)

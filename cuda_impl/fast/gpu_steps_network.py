@@ -15,19 +15,17 @@ from typing import Any
 
 import numpy as np
 
-from cuda_impl import launch
 from cuda_impl.fast import gpu_driver as driver
 from cuda_impl.fast import gpu_input, gpu_pack, gpu_steps
 from cuda_impl.fast.gpu_arrays import address, codes_on_device, empty, put, stream_of, torch_of
 from cuda_impl.fast.gpu_layout import COLUMNS, Kind
 from cuda_impl.fast.gpu_network import input_kernel
+from cuda_impl.fast.gpu_options import placed_options
 from cuda_impl.fast.gpu_steps_plan import SPAN_BYTES, padded_rows, padded_width, row_groups, span_steps, spans
 from cuda_impl.fast.gpu_twin import TwinNetwork
 from cuda_impl.fast.network import narrowest_dtype
-from cuda_impl.hidden import zoneout_factor
 from golden.spec.errors import ParameterError
 from golden.spec.params import MShiftParams, PotParams
-from golden.spec.trace import check_options
 
 INT, ADDRESS = ctypes.c_int32, ctypes.c_int64
 ROOMS, GRAPHS = 4, 16  # so many batch sizes and streams have their buffers kept, and so many graphs each
@@ -79,7 +77,6 @@ class StepNetwork:
 
     span_bytes  of an input product that is made at a time
     each        units of a thread of the element-wise kernel, 1 or 2; 0 for 2 where its constants leave enough registers
-    waves       how often its blocks fill the device
     Raises      ParameterError for a set of more than 8 bits, or one whose intermediates need more than 62
     """
 
@@ -89,9 +86,8 @@ class StepNetwork:
         *,
         span_bytes: int = SPAN_BYTES,
         each: int = 0,
-        waves: int = 1,
     ) -> None:
-        self.params, self.span_bytes, self.waves = params, span_bytes, waves
+        self.params, self.span_bytes = params, span_bytes
         self.device = driver.device_number()
         if isinstance(params, MShiftParams):
             self.constants = gpu_pack.mshift_constants(params)
@@ -155,7 +151,7 @@ class StepNetwork:
         stream = stream_of(torch, x)
         if h0 is not None:
             h0 = codes_on_device("h0", h0, (batch, hidden), p.fmt_h, self.dtype_h)
-        mode, factor, placed_mask = self._options(mask, zoneout, training, (steps, batch, hidden))
+        mode, factor, placed_mask = placed_options(mask, zoneout, training, (steps, batch, hidden), self.none)
         if out is None:
             out = empty(torch, (steps + 1, batch, hidden), self.dtype_h)
         out_at, mask_at, plane = address(out), address(placed_mask), batch * hidden
@@ -186,15 +182,6 @@ class StepNetwork:
 
         driver.bind_thread()
         cuda.synchronize()
-
-    def _options(self, mask: Any, zoneout: float, training: bool, shape: tuple[int, int, int]) -> tuple[int, int, Any]:
-        """(how zoneout is done, blend factor, mask on the device).  [SPEC Z]"""
-        if mask is None and not training and zoneout == 0.0:
-            return 0, 0, self.none
-        options = check_options(launch.host_array("mask", mask), zoneout, training, shape)
-        if options.mask is not None:
-            return 2, 0, put(options.mask.astype(np.int8))
-        return (1, int(zoneout_factor(options.zoneout)), self.none) if options.blend else (0, 0, self.none)
 
     def _room(self, torch: Any, batch: int, span: int, stream: int, capturing: bool) -> Room:
         """The buffers of a run; a capture gets its own, which belong to the caller's graph."""
@@ -229,7 +216,7 @@ class StepNetwork:
         c, fmt = self.constants, self.params.fmt_h
         kernel = step_kernel(replace(self.kind, zoneout=mode), self.each, len(c.numbers), self.device)
         tiles = self.width // (32 * self.each)
-        groups, rows = row_groups(batch, tiles, self.waves * kernel.resident_blocks(), gpu_steps.WARPS)
+        groups, rows = row_groups(batch, tiles, kernel.resident_blocks(), gpu_steps.WARPS)
         values = [
             batch, self.params.hidden_size, self.width, rows, tiles, 0, 0, 0, address(room.rh), 0, address(room.words),
             address(self.wide), address(self.narrow), address(self.tables), address(self.far),
@@ -302,11 +289,7 @@ class StepNetwork:
 
     def _placed(self, torch: Any, weights: Any, terms: int) -> Any:
         """Weights [K, 3H] as int8 [3 * width, terms] on the device, the rest 0."""
-        weights = np.asarray(weights)
-        length, hidden = weights.shape[0], weights.shape[1] // 3
-        full = np.zeros((3, self.width, terms), np.int8)
-        full[:, :hidden, :length] = weights.T.reshape(3, hidden, length)
-        return torch.from_numpy(full.reshape(3 * self.width, terms)).cuda()
+        return torch.from_numpy(gpu_pack.product_rows(weights, self.width, terms)).cuda()
 
     def _multiply(self, torch: Any, x: Any, wx: Any, stream: int) -> None:
         """The input product of a span: wx int32 [steps * N, 3 * width].  [SPEC L-1]"""

@@ -1,14 +1,10 @@
-"""How a run with one product a step is cut up: padded sizes, spans of steps, rows of a block, about how long a step takes."""
+"""How a run with one product a step is cut up: padded sizes, spans of steps, rows of a block, when it is worth it."""
 
 from __future__ import annotations
 
 ROWS, TERMS = 32, 64  # the least rows of a product with the state, and what its terms and units come in
 SPAN_BYTES = 256 << 20  # of an input product at a time
 SPAN_STEPS = 128  # at most so many steps in one graph, two launches each
-MACS = 3.0e8  # multiplications of a product in a microsecond
-PRODUCT_FLOOR = 6.0  # microseconds of a small product
-BYTES = 3.0e6  # that the element-wise kernel moves in a microsecond
-GAPS = 3.0  # microseconds between the two launches of a step and the next
 
 
 WORTH = 2**29  # N * H * H from which a product a step is the faster: measured at H = 512 ... 2048, N = 128 ... 1024
@@ -52,10 +48,3 @@ def row_groups(batch: int, tiles: int, blocks: int, warps: int) -> tuple[int, in
     groups = max(1, min(-(-batch // warps), blocks // tiles))
     rows = -(-batch // groups)
     return -(-batch // rows), rows
-
-
-def step_microseconds(batch: int, width: int) -> float:
-    """About how long a step of `batch` rows and `width` units takes: the product, the bytes of the other kernel, the gaps."""
-    product = padded_rows(batch) * padded_width(width) * 3 * padded_width(width) / MACS
-    moved = batch * padded_width(width) * (12 + 12 + 3)  # both products, the old code, the new one twice
-    return max(PRODUCT_FLOOR, product) + moved / BYTES + GAPS

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from cuda_impl.fast import gpu_cells, gpu_cluster, gpu_steps, gpu_steps_network
+from cuda_impl.fast import gpu_cells, gpu_cluster, gpu_options, gpu_steps, gpu_steps_network
 
 int32, int64 = np.int32, np.int64
 SHARED = np.zeros(gpu_steps.SHARED, np.uint8)
@@ -172,7 +172,8 @@ def host_machine(monkeypatch: Any, torch: Any) -> Machine:
     monkeypatch.setattr(driver, "bind_thread", lambda: None)
     monkeypatch.setattr(network, "torch_of", lambda x: machine)
     monkeypatch.setattr(network, "stream_of", lambda *_: 7)
-    monkeypatch.setattr(network, "put", lambda array: torch.from_numpy(array.copy()) if array.size else torch.zeros(1))
+    for module in (network, gpu_options):
+        monkeypatch.setattr(module, "put", lambda array: torch.from_numpy(array.copy()) if array.size else torch.zeros(1))
     monkeypatch.setattr(network, "codes_on_device", lambda name, x, *_: torch.as_tensor(x).contiguous())
     monkeypatch.setattr(
         network, "empty", lambda _, shape, dtype: torch.full(shape, 77, dtype=getattr(torch, np.dtype(dtype).name))

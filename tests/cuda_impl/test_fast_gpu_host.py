@@ -10,7 +10,7 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from cuda_impl.fast import gpu_arrays, gpu_driver, gpu_network  # noqa: E402
+from cuda_impl.fast import gpu_arrays, gpu_driver, gpu_network, gpu_options  # noqa: E402
 from cuda_impl.fast.gpu_arrays import codes_on_device, torch_dtype, torch_stream  # noqa: E402
 from golden.spec.errors import ParameterError  # noqa: E402
 from golden.spec.formats import INT8, UINT8, IntFormat  # noqa: E402
@@ -106,7 +106,8 @@ def network(monkeypatch):
 
         return SimpleNamespace(launch=launch)
 
-    monkeypatch.setattr(gpu_network, "put", lambda array: placed.append(array.shape) or Placed(array))
+    for module in (gpu_network, gpu_options):
+        monkeypatch.setattr(module, "put", lambda array: placed.append(array.shape) or Placed(array))
     monkeypatch.setattr(gpu_network, "empty", lambda _, shape, dtype: torch.empty(shape, dtype=torch_dtype(torch, dtype)))
     monkeypatch.setattr(gpu_driver, "Failure", lambda: SimpleNamespace(check=lambda: None, address=4096))
     monkeypatch.setattr(gpu_driver, "device_number", lambda: 0)

@@ -89,6 +89,7 @@ def test_moving_ranges_far_from_ordinary(change, rows):
     else:
         x = x * np.float32(1e-4 if change == "quiet" else 1e4)
     made, wanted = prepare(p, "gpu"), forward(p, x)
+    assert (change == "biases") == bool((np.abs(wanted.fields["r_a"].astype(np.int64)) >= 2**31 - 1).any())
     same_moving_run(made.forward(torch.from_numpy(x).cuda()), wanted)
     far = DynamicState(codes(p.fmt_h, (rows, 100), 3), 0.25, -3, h_min=-30.0, h_max=31.0, steps=0)
     same_moving_run(made.forward(x, far), forward(p, x, far), far)

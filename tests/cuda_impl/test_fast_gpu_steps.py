@@ -141,12 +141,12 @@ def test_sizes_and_options(inputs, hidden, batch, steps, name):
 
 
 @pytest.mark.gpu
-@pytest.mark.parametrize(("each", "waves"), [(1, 1), (2, 2)])
+@pytest.mark.parametrize("each", [1, 2])
 @pytest.mark.parametrize("reverse", [False, True])
-def test_spans_and_what_changes_from_run_to_run(each, waves, reverse):
+def test_spans_and_what_changes_from_run_to_run(each, reverse):
     torch = pytest.importorskip("torch")
     p, steps, batch = built(32, 100, "pot"), 11, 40
-    made = step_network(p, span_bytes=4 * batch * 3 * 128 * 4, each=each, waves=waves)
+    made = step_network(p, span_bytes=4 * batch * 3 * 128 * 4, each=each)
     for seed in range(4):
         x, h0 = codes(p.fmt_x, (steps, batch, 32), seed), codes(p.fmt_h, (batch, 100), seed + 9)
         mask = np.random.default_rng(seed).integers(0, 2, (steps, batch, 100))

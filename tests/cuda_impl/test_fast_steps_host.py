@@ -7,11 +7,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from cuda_impl.fast.gpu_steps_plan import padded_rows, padded_width, row_groups, span_steps, spans, step_microseconds
+from cuda_impl.fast.gpu_moving_steps import MOST_OF_PRODUCT, MOST_OF_STATE, MOST_OF_X, plain_limits
+from cuda_impl.fast.gpu_pack import product_rows
+from cuda_impl.fast.gpu_steps_plan import padded_rows, padded_width, row_groups, span_steps, spans, worth_steps
 from cuda_impl.fast.network import narrowest_dtype
 from golden.sequence import forward
 from golden.spec.formats import IntFormat
-from golden.spec.params import MShift
+from golden.spec.params import MAX_RRH_MULTIPLIER, MShift
 from tests.cuda_impl.test_fast_gpu import codes, network
 from tests.verification.small import mshift_set
 
@@ -46,11 +48,34 @@ def test_row_groups_cover_every_row():
             assert groups == 1 or groups * tiles <= 396
 
 
-def test_the_estimate_grows_with_the_size():
-    assert 20 < step_microseconds(512, 2048) < 40
-    assert (
-        step_microseconds(1, 64) < step_microseconds(512, 1024) < step_microseconds(1024, 1024) < step_microseconds(1024, 4096)
-    )
+def test_the_rows_of_a_product_are_gate_by_gate():
+    W = np.random.default_rng(0).integers(-128, 128, (5, 3 * 7))
+    rows = product_rows(W, 64, 9).reshape(3, 64, 9)
+    assert all(rows[gate, unit, k] == W[k, 7 * gate + unit] for gate in range(3) for unit in range(7) for k in range(5))
+    assert np.abs(rows.astype(int)).sum() == np.abs(W).sum() and rows.dtype == np.int8
+
+
+def test_a_product_a_step_is_taken_where_it_was_the_faster():
+    faster, slower = [(512, 1024), (1024, 1024), (128, 2048), (512, 2048)], [(128, 1024), (1024, 512), (512, 512), (128, 512)]
+    assert [worth_steps(*size) for size in faster + slower] == [True] * 4 + [False] * 4  # at T = 128
+
+
+@pytest.mark.parametrize("shift", [0, 1, 15, 18, 31])
+@pytest.mark.parametrize("reach", [0, 255, 2**20, 2**25])
+def test_the_limits_of_the_plain_cell_keep_every_intermediate_in_int32(shift, reach):
+    """The worst case of GM-1 ... GM-3 in exact integers, with every multiplier at its limit."""
+    M_Rh, M_rRh, M_gh = plain_limits(reach, shift)
+    rounded = (1 << shift) >> 1
+
+    def up(v, multiplier):
+        return (v * multiplier + rounded) >> shift
+
+    terms = up(reach, M_Rh), up(127 * (reach + MOST_OF_STATE), M_rRh)
+    gates = [MOST_OF_PRODUCT + MOST_OF_X + term for term in terms]
+    n = up(127 * 128, M_gh)
+    S = 127 * 255 + n
+    inputs = [up(gate, 1 << shift) + 32768 for gate in gates]
+    assert max(*terms, *gates, *inputs, n, S, reach + MOST_OF_STATE) < 2**31 and 127 * min(M_rRh, MAX_RRH_MULTIPLIER) < 2**31
 
 
 def set_of(name: str, hidden: int):
