@@ -10,12 +10,14 @@ from typing import Any
 
 import numpy as np
 
-from cuda_impl.fast.gpu_intrinsics import load_far, load_shared, multiply_add, shift_down
+from cuda_impl.fast.gpu_intrinsics import half_of, load_far, load_shared, multiply_add, shift_down
+from cuda_impl.fast.gpu_layout import SHIFTED, STILL_A, STILL_SUM, STILL_Wx
 
 int32 = np.int32
 int64 = np.int64
 INT32_FIRST, INT32_LAST = -2147483648, 2147483647
 FAR_BYTES = 4 * 65536  # of a gate's table for inputs of up to 16 bits
+
 
 def _device(function: Any) -> Any:
     from numba import cuda
@@ -63,7 +65,7 @@ def looked_up(far: bool) -> Any:
     if not far:
 
         def lookup(q, first, shared, wide):
-            return load_shared(int32(shared + int32(int32(q - first) * 4)))
+            return load_shared(int32(int32(shared - int32(first * 4)) + int32(q * 4)))
     else:
 
         def lookup(q, first, shared, wide):
@@ -128,10 +130,10 @@ def mshift_plain_cell(far_table: bool) -> Any:
     return _device(cell)
 
 
-def right_shift(wide: bool, even: bool, left: bool) -> Any:
+def right_shift(wide: bool, even: bool, left: bool, always: bool = False) -> Any:
     """RS by (left, half, right, dropped): ties away, or to even.  [SPEC R-2, R-3]
 
-    left   whether any shift of the set goes to the left
+    left   whether any shift of the set goes to the left;  always  whether bits are dropped for certain
     half   2^(right - 1), 0 where right is 0;  dropped  1 where right > 0, else 0;  |x| < 2^30, 2^62 when wide
     """
     number = int64 if wide else int32
@@ -144,6 +146,10 @@ def right_shift(wide: bool, even: bool, left: bool) -> Any:
                 x = number(x << by_left)
             odd = number(number(x >> right) & dropped)
             return number(number(number(x + half) - number(dropped - odd)) >> right)
+    elif always:
+
+        def shifted(x, by_left, half, right, dropped):
+            return number(number(x + number(number(x >> sign) + half)) >> right)
     else:
 
         def shifted(x, by_left, half, right, dropped):
@@ -158,8 +164,12 @@ def product_shift(wide: bool, even: bool, plain: bool) -> Any:
     """RS of a raw product by a shift of its own: 1...30 where plain, else any up to 31 (63 when wide).  [SPEC R-2, R-3]"""
     number = int64 if wide else int32
     zero, unit = number(0), number(1)
-    shift = right_shift(wide, even, not plain)
-    if plain:
+    shift = right_shift(wide, even, not plain, plain)
+    if plain and not wide:
+
+        def shifted(x, s):
+            return shift(x, zero, half_of(s), s, unit)
+    elif plain:
 
         def shifted(x, s):
             return shift(x, zero, number(unit << number(s - unit)), s, unit)
@@ -173,28 +183,34 @@ def product_shift(wide: bool, even: bool, plain: bool) -> Any:
     return _device(shifted)
 
 
-def pot_cell(far_tables: tuple[bool, bool, bool], wide: bool, even: bool, left: bool, plain: bool) -> Any:
+def pot_cell(far_tables: tuple[bool, bool, bool], wide: bool, even: bool, left: bool, plain: bool, still: int = 0) -> Any:
     """The new code of a unit of datapath P, before zoneout.  [SPEC GP]
 
+    still   what is known of the shifts, as Kind has it
     units   as POT_UNIT, of the width of the arithmetic;  k  POT_MOVES by four, then POT_BOUNDS
     """
     number = int64 if wide else int32
-    rs, rs_product, clamp = right_shift(wide, even, left), product_shift(wide, even, plain), clamped(wide)
+    rs, rs_product, clamp = right_shift(wide, even, left, still & SHIFTED != 0), product_shift(wide, even, plain), clamped(wide)
+
+    def as_it_is(x, by_left, half, right, dropped):
+        return number(x)
+
+    rs_Wx, rs_A, rs_sum = (_device(as_it_is) if still & bit else rs for bit in (STILL_Wx, STILL_A, STILL_SUM))
     look_z, look_r, look_g = (looked_up(b) for b in far_tables)
 
     def cell(units, more, Wx_z, Wx_r, Wx_g, Rh_z, Rh_r, Rh_g, h, shared, far, k):
         Wx = clamp(rs_product(number(number(Wx_z) + units[0]), units[6]), k[48], k[49])
-        z_term = number(rs(Wx, k[0], k[1], k[2], k[3]) + units[12])
+        z_term = number(rs_Wx(Wx, k[0], k[1], k[2], k[3]) + units[12])
         Wx = clamp(rs_product(number(number(Wx_r) + units[1]), units[7]), k[48], k[49])
-        r_term = number(rs(Wx, k[4], k[5], k[6], k[7]) + units[13])
+        r_term = number(rs_Wx(Wx, k[4], k[5], k[6], k[7]) + units[13])
         Wx = clamp(rs_product(number(number(Wx_g) + units[2]), units[8]), k[48], k[49])
-        g_term = number(rs(Wx, k[8], k[9], k[10], k[11]) + units[15])
+        g_term = number(rs_Wx(Wx, k[8], k[9], k[10], k[11]) + units[15])
         Rh = clamp(rs_product(number(number(Rh_z) + units[3]), units[9]), k[50], k[51])
         z_pre = clamp(number(z_term + rs(Rh, k[12], k[13], k[14], k[15])), k[52], k[53])
         Rh = clamp(rs_product(number(number(Rh_r) + units[4]), units[10]), k[50], k[51])
         r_pre = clamp(number(r_term + rs(Rh, k[16], k[17], k[18], k[19])), k[54], k[55])
         Rh = clamp(rs_product(number(number(Rh_g) + units[5]), units[11]), k[50], k[51])
-        A = clamp(number(rs(Rh, k[20], k[21], k[22], k[23]) + units[14]), k[58], k[59])
+        A = clamp(number(rs_A(Rh, k[20], k[21], k[22], k[23]) + units[14]), k[58], k[59])
         z = number(look_z(int32(z_pre), int32(k[52]), shared, far))
         r = number(look_r(int32(r_pre), int32(k[54]), int32(shared + 1024), far + int64(FAR_BYTES)))
         P = clamp(rs(number(number(r - k[69]) * A), k[24], k[25], k[26], k[27]), k[60], k[61])
@@ -202,7 +218,7 @@ def pot_cell(far_tables: tuple[bool, bool, bool], wide: bool, even: bool, left: 
         g = number(look_g(int32(g_pre), int32(k[56]), int32(shared + 2048), far + int64(2 * FAR_BYTES)))
         O = clamp(rs(number(number(z - k[68]) * number(number(h) - k[72])), k[32], k[33], k[34], k[35]), k[62], k[63])  # noqa: E741
         N = clamp(rs(number(number(k[71] - z) * number(g - k[70])), k[36], k[37], k[38], k[39]), k[64], k[65])
-        new = number(rs(O, k[40], k[41], k[42], k[43]) + rs(N, k[44], k[45], k[46], k[47]))
+        new = number(rs_sum(O, k[40], k[41], k[42], k[43]) + rs_sum(N, k[44], k[45], k[46], k[47]))
         return int32(clamp(new, k[66], k[67]) + k[72])
 
     return _device(cell)

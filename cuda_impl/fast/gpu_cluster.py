@@ -13,51 +13,12 @@ import numpy as np
 
 from cuda_impl.fast import gpu_intrinsics as gpu
 from cuda_impl.fast import gpu_tensor as tensor
-from cuda_impl.fast.gpu_cells import mshift_cell, mshift_plain_cell, pot_cell
 from cuda_impl.fast.gpu_layout import Kind, Shape, shared_layout
+from cuda_impl.fast.gpu_units import HALVES, for_slots, halves_in_registers, send_codes, send_slots, slots_at_once, unit_codes
 
 int32, int64 = np.int32, np.int64
 
 PATIENCE = 1 << 22  # how often a wait looks; each look lasts up to a microsecond or so
-
-
-def finisher(kind: Kind) -> Any:
-    """finish(int64 constants, int32 constants, products, state, tables, numbers) -> the new code of one unit."""
-    from numba import cuda
-
-    if kind.datapath == "pot":
-        cell = pot_cell(kind.far, kind.wide, kind.even, kind.left, kind.plain)
-    else:
-        cell = mshift_plain_cell(kind.far[0]) if kind.plain else mshift_cell(kind.far[0])
-    if kind.wide_units:
-        return cell
-
-    def finish(wide, narrow, Wx_z, Wx_r, Wx_g, Rh_z, Rh_r, Rh_g, h, shared, far, numbers):
-        return cell(narrow, narrow, Wx_z, Wx_r, Wx_g, Rh_z, Rh_r, Rh_g, h, shared, far, numbers)
-
-    return cuda.jit(device=True, forceinline=True)(finish)
-
-
-def zoneout_step(kind: int) -> Any:
-    """zoneout(k, mask address, old code, new code, zero point, qmin, qmax) -> code.  [SPEC Z]"""
-    from numba import cuda
-
-    if kind == 1:
-
-        def step(k, mask, old, new, zero, qmin, qmax):
-            acc = int64(k) * (int64(old) - int64(zero)) + (int64(32768) - int64(k)) * (int64(new) - int64(zero))
-            q = ((acc + int64(16384)) >> int64(15)) + int64(zero)
-            return int32(min(max(q, int64(qmin)), int64(qmax)))
-    elif kind == 2:
-
-        def step(k, mask, old, new, zero, qmin, qmax):
-            return old if gpu.load_once_byte(mask) != 0 else new
-    else:
-
-        def step(k, mask, old, new, zero, qmin, qmax):
-            return new
-
-    return cuda.jit(device=True, forceinline=True)(step)
 
 
 def piece_wait() -> Any:
@@ -75,74 +36,18 @@ def piece_wait() -> Any:
     return cuda.jit(device=True, forceinline=True)(arrived)
 
 
-def gather_units(each: int) -> Any:
-    """gathered(word, lane): the codes of sixteen units of a row, `each` bytes a lane, as four words in each of their lanes."""
-    from numba import cuda
-
-    LANES = 16 // each
-    HALF = LANES // 8
-
-    def gathered(word, lane):
-        if LANES == 16:
-            other = gpu.shuffle_xor(word, int32(1))
-            word = int32(word | (other << int32(8))) if lane & 1 == 0 else int32(other | (word << int32(8)))
-        half = int32(HALF)
-        other = gpu.shuffle_xor(word, half)
-        a = int32(word | (other << int32(16))) if lane & half == 0 else int32(other | (word << int32(16)))
-        other = gpu.shuffle_xor(a, int32(2 * half))
-        b = other if lane & (2 * half) == 0 else a
-        a = a if lane & (2 * half) == 0 else other
-        c = gpu.shuffle_xor(a, int32(4 * half))
-        d = gpu.shuffle_xor(b, int32(4 * half))
-        if lane & (4 * half) != 0:
-            a, b, c, d = c, d, a, b
-        return a, b, c, d
-
-    return cuda.jit(device=True, forceinline=True)(gathered)
-
-
-def sum_splits(each: int, splits: int, red_split: int, red_gate: int) -> Any:
-    """summed(at): a unit's products of gates z, r and g from what all warps left at a shared address, or those of two units."""
-    from numba import cuda
-
-    KS, RED_SPLIT, RED_GATE = splits, red_split, red_gate
-
-    def one(at):
-        z, r, g = int32(0), int32(0), int32(0)
-        for k in range(KS):
-            z = int32(z + gpu.load_shared(int32(at + k * RED_SPLIT)))
-            r = int32(r + gpu.load_shared(int32(at + k * RED_SPLIT + RED_GATE)))
-            g = int32(g + gpu.load_shared(int32(at + k * RED_SPLIT + 2 * RED_GATE)))
-        return z, r, g
-
-    def two(at):
-        z0, z1 = gpu.load_shared2(at)
-        r0, r1 = gpu.load_shared2(int32(at + RED_GATE))
-        g0, g1 = gpu.load_shared2(int32(at + 2 * RED_GATE))
-        for k in range(1, KS):
-            a, b = gpu.load_shared2(int32(at + k * RED_SPLIT))
-            z0, z1 = int32(z0 + a), int32(z1 + b)
-            a, b = gpu.load_shared2(int32(at + k * RED_SPLIT + RED_GATE))
-            r0, r1 = int32(r0 + a), int32(r1 + b)
-            a, b = gpu.load_shared2(int32(at + k * RED_SPLIT + 2 * RED_GATE))
-            g0, g1 = int32(g0 + a), int32(g1 + b)
-        return z0, z1, r0, r1, g0, g1
-
-    return cuda.jit(device=True, forceinline=True)(two if each == 2 else one)
-
-
 def recurrence(shape: Shape, kind: Kind) -> Any:
     """The kernel as a Python function, to be compiled with `signature(kind)`."""
     from numba import cuda
 
     s, lay = shape, shared_layout(shape, kind)
-    CL, U, KS, NT, P = s.blocks, s.units, s.splits, s.threads, s.passes
+    CL, U, NT, P = s.blocks, s.units, s.threads, s.passes
     CR, RB, STRIDE, WIDTH = s.pass_rows, s.rows, s.stride, s.width
     EACH, TILES, HELD, CHUNKS, WARPS = s.each, s.tiles, s.held, s.chunks, s.warps
     SOLO, ALL_MULTIPLY = CL == 1, s.extra == 0
-    DIRECT = SOLO and EACH == 1  # codes go byte by byte where no other block waits for them
     SPILL = 6 * CHUNKS - HELD
     SLOTS = U * CR // (NT * EACH)
+    ONCE = slots_at_once(SLOTS, kind.wide_units > 0)
     RED_ROW, WX_BYTES = s.red_row, s.wx_bytes
     RED_GATE, RED_SPLIT = CR * s.red_row, 3 * CR * s.red_row
     TABLES, WIDE, NARROW, STATE, RED, WX, SPILLED = (
@@ -150,21 +55,19 @@ def recurrence(shape: Shape, kind: Kind) -> Any:
     )
     N_WIDE, N_NARROW = kind.wide_units, kind.narrow_units
     HALF_STATE = RB * STRIDE
-    LANES = 16 // EACH  # how many threads finish 16 units
     COPIES, VALID = s.wx_copies, s.valid
-    WX_GATE = 4 * CR * U  # bytes of a gate's part of Wx
     LOG_U = U.bit_length() - 1
     OFF = 128 if kind.unsigned else 0
-    FLIP = -2139062144 if kind.unsigned else 0  # 0x80808080
-    PACKED, ZONEOUT = kind.packed, kind.zoneout
     WIDE_STEP, NARROW_STEP = int32(8 * U), int32(4 * U)
     RESIDENT = not (N_WIDE or (HELD > 30 and kind.datapath == "pot"))
     wide_of, narrow_of = gpu.load_shared_longs(max(1, N_WIDE)), gpu.load_shared_words(max(1, N_NARROW))
     load, fetch = tensor.load_fragments(HELD), tensor.fetch_products(CR, U, NT, WIDTH)
     multiply = tensor.multiply_rows(CHUNKS, s.groups, HELD, STRIDE, RED_ROW, RED_GATE)
     wait_one, wait_all = gpu.copy_wait(1), gpu.copy_wait(0)
-    finish, zoned, arrived = finisher(kind), zoneout_step(kind.zoneout), piece_wait()
-    gathered, summed = gather_units(EACH), sum_splits(EACH, KS, RED_SPLIT, RED_GATE)
+    arrived = piece_wait()
+    place_halves, kept_numbers = halves_in_registers(kind, HELD)
+    halves_of = gpu.load_shared_longs(HALVES)
+    codes, send = for_slots(ONCE, unit_codes(s, kind)), send_slots(ONCE, send_codes(s, kind))
 
     def kernel(
         T, N, H, reverse, wx, h0, out, fragments, wide, narrow, tables, far, mask, zoneout_k, zero, qmin, qmax, failed,
@@ -189,7 +92,10 @@ def recurrence(shape: Shape, kind: Kind) -> Any:
             gpu.store_shared(int32(base + NARROW + 4 * i), gpu.load_once(narrow + (int64(c) * WIDTH + unit0 + u) * int64(4)))
         for i in range(tid, 2 * HALF_STATE // 4, NT):
             gpu.store_shared(int32(base + STATE + 4 * i), int32(0))
+        if tid < 2:
+            place_halves(int32(base + RED + 64 * tid), numbers)
         cuda.syncthreads()
+        m = kept_numbers(numbers, halves_of(int32(base + RED + 64 * (lane & 1)), int32(8)))
         for i in range(tid, VALID * H, NT):
             r, u = i // H, i % H
             if row0 + r < N:
@@ -272,78 +178,24 @@ def recurrence(shape: Shape, kind: Kind) -> Any:
                 wait_one()
                 cuda.syncthreads()
                 place = int32(base + WX + turn * WX_BYTES)
-                for slot in range(SLOTS):
-                    if int32(int32(int32(int32(tid & ~31) + int32(slot * NT)) * EACH) >> LOG_U) >= int32(here - part * CR):
-                        break  # rows that do not exist, for the whole warp
-                    r = int32(int32(int32(tid + int32(slot * NT)) * EACH) >> LOG_U)
-                    local = int32(int32(part * CR) + r)
-                    row = int32(row0 + local)
-                    at = int32(red + r * RED_ROW + 4 * mine)
-                    at_wx = int32(place + ((r << LOG_U) + mine) * 4)
-                    at_h = int32(state + r * STRIDE + unit0 + mine)
+                if not RESIDENT:
+                    wide0, narrow0 = wide_of(wide_at, WIDE_STEP), narrow_of(narrow_at, NARROW_STEP)
                     if EACH == 2:
-                        z0, z1, r0, r1, g0, g1 = summed(at)
-                        wz0, wz1 = gpu.load_shared2(at_wx)
-                        wr0, wr1 = gpu.load_shared2(int32(at_wx + WX_GATE))
-                        wg0, wg1 = gpu.load_shared2(int32(at_wx + 2 * WX_GATE))
-                        olds = gpu.load_shared_short(at_h)
-                        old0, old1 = int32(int32(int32(olds << 24) >> 24) + OFF), int32(int32(olds >> 8) + OFF)
-                        if not RESIDENT:
-                            wide0, narrow0 = wide_of(wide_at, WIDE_STEP), narrow_of(narrow_at, NARROW_STEP)
-                        new0 = finish(wide0, narrow0, wz0, wr0, wg0, z0, r0, g0, old0, tables_at, far, numbers)
-                        if not RESIDENT:
-                            wide1 = wide_of(int32(wide_at + 8), WIDE_STEP)
-                            narrow1 = narrow_of(int32(narrow_at + 4), NARROW_STEP)
-                        new1 = finish(wide1, narrow1, wz1, wr1, wg1, z1, r1, g1, old1, tables_at, far, numbers)
-                        if ZONEOUT == 1 or (ZONEOUT == 2 and row < N):
-                            at_mask = mask + (int64(t) * N + row) * int64(H) + unit0 + mine
-                            if ZONEOUT == 1 or unit0 + mine < H:
-                                new0 = zoned(zoneout_k, at_mask, old0, new0, zero, qmin, qmax)
-                            if ZONEOUT == 1 or unit0 + mine + 1 < H:
-                                new1 = zoned(zoneout_k, at_mask + 1, old1, new1, zero, qmin, qmax)
-                        word = int32(int32(int32(new0 - OFF) & 255) | int32(int32(int32(new1 - OFF) & 255) << 8))
-                    else:
-                        z0, r0, g0 = summed(at)
-                        wz0, wr0 = gpu.load_shared(at_wx), gpu.load_shared(int32(at_wx + WX_GATE))
-                        wg0 = gpu.load_shared(int32(at_wx + 2 * WX_GATE))
-                        old0 = int32(gpu.load_shared_byte(at_h) + OFF)
-                        if not RESIDENT:
-                            wide0, narrow0 = wide_of(wide_at, WIDE_STEP), narrow_of(narrow_at, NARROW_STEP)
-                        new0 = finish(wide0, narrow0, wz0, wr0, wg0, z0, r0, g0, old0, tables_at, far, numbers)
-                        if ZONEOUT == 1 or (ZONEOUT == 2 and row < N and unit0 + mine < H):
-                            new0 = zoned(
-                                zoneout_k, mask + (int64(t) * N + row) * int64(H) + unit0 + mine, old0, new0, zero, qmin, qmax
-                            )
-                        word = int32(int32(new0 - OFF) & 255)
-                    if DIRECT:
-                        if local < here:
-                            gpu.store_shared_byte(int32(base + STATE + then * HALF_STATE + local * STRIDE + mine), word)
-                            if mine < H:
-                                at_out = mine_out + int64(int32(t + 1)) * stride_out + int64(int32(local * H) + mine - u16)
-                                gpu.store_byte(at_out, new0)
-                        continue
-                    a, b, c, d = gathered(word, lane)
-                    if SOLO:
-                        if lane & (LANES - 1) == 0:
-                            target = int32(base + STATE + then * HALF_STATE + local * STRIDE + u16)
-                            gpu.store_shared4(target, a, b, c, d)
-                    elif step < last and local < here:
-                        target = int32(base + STATE + then * HALF_STATE + local * STRIDE + unit0 + u16)
-                        arrival = int32(base + 8 * then)
-                        for block in range(lane & (LANES - 1), CL, LANES):
-                            to, told = gpu.map_shared(target, int32(block)), gpu.map_shared(arrival, int32(block))
-                            gpu.send4(to, told, a, b, c, d)
-                    if local < here and lane & (LANES - 1) == 0:
-                        where = mine_out + int64(int32(t + 1)) * stride_out + int64(int32(local * H))
-                        a, b, c, d = int32(a ^ FLIP), int32(b ^ FLIP), int32(c ^ FLIP), int32(d ^ FLIP)
-                        if PACKED:
-                            if unit0 + u16 < H:
-                                gpu.store_words4(where, a, b, c, d)
-                        else:
-                            for j in range(16):
-                                if unit0 + u16 + j < H:
-                                    four = a if j < 4 else b if j < 8 else c if j < 12 else d
-                                    gpu.store_byte(where + j, int32(four >> int32(8 * (j & 3))))
+                        wide1, narrow1 = wide_of(int32(wide_at + 8), WIDE_STEP), narrow_of(int32(narrow_at + 4), NARROW_STEP)
+                part_rows = int32(part * CR)
+                given = (
+                    tid, mine, unit0, int32(row0 + part_rows), N, H, t, red, place, state, wide0, narrow0, wide1, narrow1,
+                    tables_at, far, m, mask, zoneout_k, zero, qmin, qmax,
+                )  # fmt: skip
+                where = (
+                    tid, lane, mine, u16, unit0, part_rows, here, step < last, int32(base + STATE + then * HALF_STATE),
+                    int32(base + 8 * then), mine_out + int64(int32(t + 1)) * stride_out, H,
+                )  # fmt: skip
+                for first in range(0, SLOTS, ONCE):
+                    slot = int32(first)
+                    if int32(int32(int32(int32(tid & ~31) + int32(slot * NT)) * EACH) >> LOG_U) >= int32(here - part_rows):
+                        break  # rows that do not exist, for the whole warp
+                    send(slot, codes(slot, given), where)
                 turn = after
                 if P > 1:
                     cuda.syncthreads()  # the partial sums were read; with one pass the wait for the state says so

@@ -42,6 +42,11 @@ def cache_folder() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "qgru" / "ptx"
 
 
+def for_this_chip(text: str) -> str:
+    """PTX whose instructions of compute capability 9.0 alone are allowed: those of four warps together."""
+    return text.replace(".target sm_90\n", ".target sm_90a\n") if "wgmma." in text else text
+
+
 def compiled(key: str, build: Callable[[], tuple[Any, Any]]) -> str:
     """The PTX of a kernel: from disk, else compiled from build() -> (function, signature) and kept."""
     import numba
@@ -55,7 +60,7 @@ def compiled(key: str, build: Callable[[], tuple[Any, Any]]) -> str:
     except (OSError, UnicodeDecodeError):
         pass
     function, signature = build()
-    text = cuda.compile(function, signature, cc=CAPABILITY, device=False, abi="numba")[0]
+    text = for_this_chip(cuda.compile(function, signature, cc=CAPABILITY, device=False, abi="numba")[0])
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.NamedTemporaryFile("w", dir=path.parent, delete=False) as file:
@@ -168,6 +173,30 @@ def set_words(address: int, value: int, stream: int, count: int = 1) -> None:
     from cuda.bindings import driver
 
     checked("cuMemsetD32Async", driver.cuMemsetD32Async(address, value, count, stream))
+
+
+def tensor_map(address: int, rows: int, columns: int, tile_rows: int, tile_columns: int) -> np.ndarray:
+    """The 128 bytes by which a kernel copies tiles of int32 [rows, columns] at a device address; what is outside reads as 0."""
+    from cuda.bindings import driver as d
+
+    long, word = d.cuuint64_t, d.cuuint32_t
+    made = checked(
+        "cuTensorMapEncodeTiled",
+        d.cuTensorMapEncodeTiled(
+            d.CUtensorMapDataType.CU_TENSOR_MAP_DATA_TYPE_INT32,
+            2,
+            address,
+            [long(columns), long(rows)],
+            [long(4 * columns)],
+            [word(tile_columns), word(tile_rows)],
+            [word(1), word(1)],
+            d.CUtensorMapInterleave.CU_TENSOR_MAP_INTERLEAVE_NONE,
+            d.CUtensorMapSwizzle.CU_TENSOR_MAP_SWIZZLE_NONE,
+            d.CUtensorMapL2promotion.CU_TENSOR_MAP_L2_PROMOTION_L2_256B,
+            d.CUtensorMapFloatOOBfill.CU_TENSOR_MAP_FLOAT_OOB_FILL_NONE,
+        ),
+    )
+    return np.frombuffer(ctypes.string_at(int(made.getPtr()), 128), np.int64).copy()
 
 
 class Failure:

@@ -86,7 +86,7 @@ class GridNetwork:
             self.zero_point = params.operators["input.h"].zero_point
             self.number = ADDRESS if width == 64 else INT
         fmt = params.fmt_h
-        self.kind = replace(kind, unsigned=unsigned(fmt, limbs), plain=self.constants.plain, left=self.constants.left)
+        self.kind = replace(kind, unsigned=unsigned(fmt, limbs), **self.constants.known)
         self.dtype_h = narrowest_dtype(fmt)
         self.code_type = np.dtype(np.int8 if limbs == 1 else np.int16)
         self.blocks, chunks = -(-hidden // UNITS), -(-hidden // 512)

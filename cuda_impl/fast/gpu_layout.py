@@ -20,6 +20,8 @@ POT_UNIT = (
 )  # fmt: skip
 POT_MOVES = ("Wx_z", "Wx_r", "Wx_g", "Rh_z", "Rh_r", "A", "P", "P_g", "O", "N", "O_h", "N_h")
 """The shifts of datapath P as numbers: (left, half, right, whether anything is shifted out) each; then POT_BOUNDS."""
+STILL_Wx, STILL_A, STILL_SUM, SHIFTED = 1, 2, 4, 8
+"""What a kernel may know of POT_MOVES: those of Wx, of A, of O_h and N_h move nothing; all others shift out one bit or more."""
 POT_BOUNDS = (
     "Wx_low", "Wx_high", "Rh_low", "Rh_high", "z_low", "z_high", "r_low", "r_high", "g_low", "g_high",
     "A_low", "A_high", "P_low", "P_high", "O_low", "O_high", "N_low", "N_high", "h_low", "h_high",
@@ -45,6 +47,7 @@ class Shape:
     held     fragments of weights a warp keeps in registers, at most 6 * chunks
     extra    warps that only finish units
     valid    rows of the batch in a cluster, at most `rows`; the rest of the tiles of 8 stays empty
+    grouped  whether four warps multiply together, so that the state lies in core matrices; tiles are 4 then
     """
 
     blocks: int
@@ -56,6 +59,7 @@ class Shape:
     held: int
     extra: int = 0
     valid: int = 8
+    grouped: bool = False
 
     @property
     def units(self) -> int:
@@ -90,8 +94,9 @@ class Shape:
 
     @property
     def stride(self) -> int:
-        """Bytes between rows of the state: 64 more than a multiple of 128, so that no two rows meet in a bank."""
-        return self.length + (64 if self.length % 128 == 0 else 0)
+        """Bytes of a row of the state: 64 more than a multiple of 128, so that no two rows meet in a bank; no more than
+        its terms in core matrices."""
+        return self.length + (64 if self.length % 128 == 0 and not self.grouped else 0)
 
     @property
     def each(self) -> int:
@@ -109,7 +114,7 @@ class Shape:
     @property
     def wx_copies(self) -> int:
         """Buffers of input products: what a fetch overwrites was read two passes ago, one where a pass ends together."""
-        return 3 if self.passes == 1 else 2
+        return 3 if self.passes == 1 and not self.grouped else 2
 
     @property
     def wx_bytes(self) -> int:
@@ -132,6 +137,7 @@ class Kind:
     packed    whether H is a multiple of 16, so that outputs go out 16 bytes at a time
     plain     datapath M: no intermediate leaves int32; datapath P: products are shifted right by 1...30
     left      datapath P: whether any other shift goes to the left
+    still     datapath P: which of the other shifts are known, the sum of STILL_Wx ... SHIFTED
     moving    whether ranges move, so that the constants of the units are found anew at every step
     """
 
@@ -145,6 +151,7 @@ class Kind:
     plain: bool = False
     left: bool = True
     moving: bool = False
+    still: int = 0
 
     @property
     def wide_units(self) -> int:
@@ -163,7 +170,8 @@ class Kind:
 
 def shared_layout(shape: Shape, kind: Kind) -> dict[str, int]:
     """Where everything lies in shared memory, in bytes, and `total`."""
-    out, at = {}, 64
+    out, at = {}, 128 if shape.grouped else 64
+    line = 128 if shape.grouped else 16  # what copies of tiles want
     for name, size in (
         ("tables", 3072),
         ("wide", kind.wide_units * shape.units * 8),
@@ -172,12 +180,13 @@ def shared_layout(shape: Shape, kind: Kind) -> dict[str, int]:
         ("red", shape.red_bytes),
         ("wx", shape.wx_copies * shape.wx_bytes),
         ("spill", shape.spill_bytes),
+        ("stage", 2 * shape.pass_rows * shape.units if shape.grouped else 0),
         ("sums", MOVING_UNIT * shape.units * 4 if kind.moving else 0),
         ("codes", 2048 if kind.moving else 0),
         ("meet", 192 if kind.moving else 0),
         ("numbers", 96 if kind.moving else 0),
     ):
         out[name] = at
-        at += (size + 15) // 16 * 16
+        at += -(-size // line) * line
     out["total"] = at
     return out

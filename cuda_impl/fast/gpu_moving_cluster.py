@@ -16,7 +16,7 @@ from cuda_impl import dynamic as d
 from cuda_impl.fast import gpu_intrinsics as gpu
 from cuda_impl.fast import gpu_tensor as tensor
 from cuda_impl.fast.gpu_cells import mshift_cell, mshift_plain_cell
-from cuda_impl.fast.gpu_cluster import PATIENCE, gather_units, sum_splits, zoneout_step
+from cuda_impl.fast.gpu_cluster import PATIENCE
 from cuda_impl.fast.gpu_layout import MOVING_UNIT, Kind, Shape, shared_layout
 from cuda_impl.fast.gpu_moving_steps import (
     found_extremes,
@@ -29,6 +29,7 @@ from cuda_impl.fast.gpu_moving_steps import (
 )
 from cuda_impl.fast.gpu_moving_x import AHEAD
 from cuda_impl.fast.gpu_moving_x import ZP_H as AHEAD_ZP_H
+from cuda_impl.fast.gpu_units import gather_units, sum_splits, zoneout_step
 
 float32, int32, int64 = np.float32, np.int32, np.int64
 

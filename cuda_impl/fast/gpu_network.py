@@ -10,10 +10,10 @@ from typing import Any
 
 import numpy as np
 
+from cuda_impl.fast import gpu_cluster, gpu_group, gpu_input, gpu_pack
 from cuda_impl.fast import gpu_driver as driver
-from cuda_impl.fast import gpu_input, gpu_pack
 from cuda_impl.fast.gpu_arrays import address, codes_on_device, empty, kept_plans, put, stream_of, torch_of
-from cuda_impl.fast.gpu_cluster import recurrence, signature
+from cuda_impl.fast.gpu_cluster import signature
 from cuda_impl.fast.gpu_layout import COLUMNS, Kind, Shape, shared_layout
 from cuda_impl.fast.gpu_options import placed_options, stepped
 from cuda_impl.fast.gpu_shape import piece_steps, shape_for, share_before
@@ -35,7 +35,7 @@ def recurrence_kernel(shape: Shape, kind: Kind, count: int, device: int) -> driv
     """The compiled recurrence of a shape and a kind on a device."""
     return driver.loaded(
         ("recurrence", shape, kind, count),
-        lambda: (recurrence(shape, kind), signature(kind, count)),
+        lambda: ((gpu_group if shape.grouped else gpu_cluster).recurrence(shape, kind), signature(kind, count)),
         shared_layout(shape, kind)["total"],
         shape.blocks,
         shape.threads,
@@ -61,6 +61,7 @@ class Plan:
     wx         int32 [T * N, 3 * width], the input product
     recurrence, product  launches whose addresses of arrays are put in at every run; product None where torch multiplies
     share      of the input product that is finished before the recurrence starts; the rest runs beside it; None: all
+    tiles      the tensor map of wx, where the recurrence fetches tiles
     warm       threads that have run such a product once
     captured   whether a CUDA graph of the caller works on its arrays
     """
@@ -71,6 +72,7 @@ class Plan:
     product: driver.Launch | None
     share: float | None
     ready: Any
+    tiles: Any
     warm: set[int] = field(default_factory=set)
     captured: bool = False
 
@@ -99,8 +101,7 @@ class ClusterNetwork:
             self.kind,
             unsigned=gpu_pack.offset(fmt) != 0,
             packed=params.hidden_size % 16 == 0,
-            plain=self.constants.plain,
-            left=self.constants.left,
+            **self.constants.known,
         )
         self.flip_x = -2139062144 if gpu_pack.offset(params.fmt_x) else 0
         self.dtype_x, self.dtype_h = narrowest_dtype(params.fmt_x), narrowest_dtype(fmt)
@@ -108,7 +109,7 @@ class ClusterNetwork:
         self._none_at = address(self.none)
         self._placed: dict[Any, dict[str, Any]] = {}
         self._first: dict[int, tuple[Any, int]] = {}
-        self._torch: dict[int, Any] = {}
+        self._torch: dict[tuple[int, int], Any] = {}
         self._plans: dict[Any, Plan] = {}
         self._sides: dict[int, Any] = {}
         self._steps: Any = None
@@ -169,7 +170,7 @@ class ClusterNetwork:
                     plan.product.arguments.cells[X].value = x_at
                     plan.product.start()
                 elif steps > 0:
-                    torch._int_mm(x.view(-1, p.input_size), self._torch_weights(torch, plan.shape.width).t(), out=plan.wx)
+                    torch._int_mm(x.view(-1, p.input_size), self._torch_weights(torch, plan.shape).t(), out=plan.wx)
                 plan.recurrence.start()
             if plan.share is not None:  # only then a block waits for something outside its own cluster
                 self.failure.bring(stream)
@@ -194,8 +195,11 @@ class ClusterNetwork:
         beside = share < 0.75
         ready = empty(torch, (4,), np.int32) if beside else None
         wx = empty(torch, (steps * batch, 3 * shape.width), np.int32)
+        tiles = None
+        if shape.grouped and steps > 0:
+            tiles = put(driver.tensor_map(address(wx), steps * batch, 3 * shape.width, shape.pass_rows, 3 * shape.units))
         values = [
-            steps, batch, hidden, int(reverse), address(wx), 0, 0, address(placed["R"]),
+            steps, batch, hidden, int(reverse), address(wx if tiles is None else tiles), 0, 0, address(placed["R"]),
             address(placed["wide"]), address(placed["narrow"]), address(placed["tables"]), address(placed["far"]),
             0, 0, self.zero_point, fmt.qmin, fmt.qmax, self.failure.address,
             address(ready) if beside else 0, piece_steps(steps, batch).bit_length() - 1, *c.numbers,
@@ -207,7 +211,7 @@ class ClusterNetwork:
         product = None
         if steps > 0 and not beside and not (torch_takes and work >= TORCH_WORK):
             product = self._product(shape, x, wx, stream)
-        return Plan(shape, wx, recurrence, product, share if beside else None, ready)
+        return Plan(shape, wx, recurrence, product, share if beside else None, ready, tiles)
 
     def _product(self, shape: Shape, x: Any, wx: Any, stream: int) -> driver.Launch:
         """Our input product: wx int32 [rows, 3 * width] = x [..., C] times W.  [SPEC L-1]"""
@@ -222,12 +226,12 @@ class ClusterNetwork:
 
     def _weights(self, shape: Shape) -> dict[str, Any]:
         """Weights and constants for a shape, on the device."""
-        key = (shape.blocks, shape.tiles, shape.splits, shape.chunks)
+        key = (shape.blocks, shape.tiles, shape.splits, shape.chunks, shape.grouped)
         if key not in self._placed:
             c, width = self.constants, shape.width
             self._placed[key] = {
                 "R": put(gpu_pack.fragments(np.asarray(self.params.R), *key)),
-                "W": put(gpu_pack.input_fragments(np.asarray(self.params.W), width)),
+                "W": put(gpu_pack.input_fragments(np.asarray(self.params.W), width, shape.units if shape.grouped else 0)),
                 "wide": put(gpu_pack.padded_units(c.wide, width)),
                 "narrow": put(gpu_pack.padded_units(c.narrow, width).astype(np.int32)),
                 "tables": put(c.tables),
@@ -235,12 +239,13 @@ class ClusterNetwork:
             }
         return self._placed[key]
 
-    def _torch_weights(self, torch: Any, width: int) -> Any:
+    def _torch_weights(self, torch: Any, shape: Shape) -> Any:
         """W as torch's product wants it: int8 [3 * width, C]."""
-        if width not in self._torch:
-            rows = gpu_pack.product_rows(self.params.W, width, self.params.input_size)
-            self._torch[width] = torch.from_numpy(rows).cuda()
-        return self._torch[width]
+        key = shape.width, shape.units if shape.grouped else 0
+        if key not in self._torch:
+            rows = gpu_pack.product_rows(self.params.W, key[0], self.params.input_size, key[1])
+            self._torch[key] = torch.from_numpy(rows).cuda()
+        return self._torch[key]
 
     def _multiply_beside(self, torch: Any, plan: Plan, x: Any, reverse: bool, share: float) -> None:
         """Start the recurrence, and the input product piece by piece on a stream of its own, in the order it is needed."""
@@ -253,7 +258,7 @@ class ClusterNetwork:
         capturing = torch.cuda.is_current_stream_capturing()
         flat = x.view(steps * batch, length)
         takes = self.flip_x == 0 and length % 16 == 0
-        weights = self._torch_weights(torch, plan.shape.width).t() if takes else None
+        weights = self._torch_weights(torch, plan.shape).t() if takes else None
 
         def multiply(first: int, last: int) -> None:
             rows = slice(first * batch, last * batch)
@@ -298,4 +303,3 @@ class ClusterNetwork:
             placed = put(np.full((batch, self.params.hidden_size), code, self.dtype_h))
             found = self._first[batch] = placed, address(placed)
         return found[1]
-

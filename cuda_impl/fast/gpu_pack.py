@@ -9,7 +9,7 @@ from typing import Any, cast
 import numpy as np
 
 from cuda_impl.elementwise import map_step
-from cuda_impl.fast.gpu_layout import COLUMNS, MSHIFT_STEPS, POT_UNIT, TERMS
+from cuda_impl.fast.gpu_layout import COLUMNS, MSHIFT_STEPS, POT_UNIT, SHIFTED, STILL_A, STILL_SUM, TERMS, STILL_Wx
 from cuda_impl.fast.pack import Packed
 from cuda_impl.fast.pack_pot import KEYS, biases, move_shifts, one_of, pot_reach, product_shifts
 from cuda_impl.rescale import align
@@ -20,11 +20,12 @@ from golden.spec.rounding import Rounding
 NARROW_REACH, WIDE_REACH = 2**30, 2**62
 
 
-def fragments(weights: np.ndarray, blocks: int, tiles: int, splits: int, chunks: int) -> np.ndarray:
+def fragments(weights: np.ndarray, blocks: int, tiles: int, splits: int, chunks: int, grouped: bool = False) -> np.ndarray:
     """R [K, 3H], as int8 fragments of the tensor core's left operand: [blocks, warps, 6 * chunks, 32 lanes, 16 bytes].
 
     A warp (split, tile) of block b holds 16 units from 16 * (b * tiles + tile); fragment 6p + 2 * gate + half the terms
-    64 * (split * chunks + p) + 16 * (lane % 4) + 8 * half ... + 7 of units lane / 4 and 8 + lane / 4.
+    64 * (split * chunks + p) + 16 * (lane % 4) + 8 * half ... + 7 of units lane / 4 and 8 + lane / 4; where four warps
+    multiply together (grouped) the terms 64 * (split * chunks + p) + 32 * half + 4 * (lane % 4) ... + 3 and sixteen on.
     """
     length, hidden = weights.shape[0], weights.shape[1] // 3
     width, padded = 16 * tiles * blocks, 64 * splits * chunks
@@ -32,16 +33,27 @@ def fragments(weights: np.ndarray, blocks: int, tiles: int, splits: int, chunks:
     full[:, :hidden, :length] = weights.T.reshape(3, hidden, length)
     # gate, block, tile, high unit, unit, split, chunk, quarter, half, fours, byte
     cut = full.reshape(3, blocks, tiles, 2, 8, splits, chunks, 4, 2, 2, 4)
+    if grouped:  # half, fours and quarter in the order of the terms
+        cut = full.reshape(3, blocks, tiles, 2, 8, splits, chunks, 2, 2, 4, 4).transpose(0, 1, 2, 3, 4, 5, 6, 9, 7, 8, 10)
     # block, split, tile, chunk, gate, half | unit, quarter | fours, high unit, byte
     return np.ascontiguousarray(cut.transpose(1, 5, 2, 6, 0, 8, 4, 7, 9, 3, 10)).reshape(
         blocks, splits * tiles, 6 * chunks, 32, 16
     )
 
 
-def input_fragments(weights: np.ndarray, width: int) -> np.ndarray:
+def columns_by_block(rows: np.ndarray, units: int) -> np.ndarray:
+    """[3 * width, ...] in the order gate, unit as block, gate, unit, for blocks of so many units; as they are for 0."""
+    if not units:
+        return rows
+    cut = rows.reshape(3, -1, units, *rows.shape[1:])
+    return np.ascontiguousarray(cut.swapaxes(0, 1)).reshape(rows.shape)
+
+
+def input_fragments(weights: np.ndarray, width: int, units: int = 0) -> np.ndarray:
     """W [C, 3H] as int8 fragments [tiles of 16 columns / 2, pieces of 64 terms, 4, 32 lanes, 16 bytes].
 
-    Columns are gate * width + unit, padded to whole blocks of 128; a pair has its fragments tile by tile, half by half.
+    Columns are gate * width + unit, or as columns_by_block has them for `units`, padded to whole blocks of 128; a pair has
+    its fragments tile by tile, half by half.
     """
     length, hidden = weights.shape[0], weights.shape[1] // 3
     padded = -(-length // TERMS) * TERMS
@@ -49,19 +61,20 @@ def input_fragments(weights: np.ndarray, width: int) -> np.ndarray:
     full = np.zeros((columns, padded), np.int8)
     for gate in range(3):
         full[gate * width : gate * width + hidden, :length] = weights[:, gate * hidden : (gate + 1) * hidden].T
+    full[: 3 * width] = columns_by_block(full[: 3 * width], units)
     # pair, tile, high, column, piece, quarter, half, fours, byte
     cut = full.reshape(columns // 32, 2, 2, 8, padded // TERMS, 4, 2, 2, 4)
     # pair, piece | tile, half | column, quarter | fours, high, byte
     return np.ascontiguousarray(cut.transpose(0, 4, 1, 6, 3, 5, 7, 2, 8)).reshape(columns // 32, padded // TERMS, 4, 32, 16)
 
 
-def product_rows(weights: np.ndarray, width: int, terms: int) -> np.ndarray:
-    """Weights [K, 3H] as the rows of torch's product: int8 [3 * width, terms], gate by gate, the rest 0."""
+def product_rows(weights: np.ndarray, width: int, terms: int, units: int = 0) -> np.ndarray:
+    """Weights [K, 3H] as the rows of torch's product: int8 [3 * width, terms], gate by gate or columns_by_block, the rest 0."""
     weights = np.asarray(weights)
     length, hidden = weights.shape[0], weights.shape[1] // 3
     full = np.zeros((3, width, terms), np.int8)
     full[:, :hidden, :length] = weights.T.reshape(3, hidden, length)
-    return full.reshape(3 * width, terms)
+    return columns_by_block(full.reshape(3 * width, terms), units)
 
 
 def weight_bytes(weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -114,7 +127,7 @@ class Constants:
     tables        int32 [3, 256] for gate inputs of at most 8 bits
     far           int32 [3, 65536], for wider ones; one number where there is none
     far_gates     for each gate whether its table is among the far ones
-    plain, left   as gpu_cluster.Kind has them
+    plain, left, still  as gpu_layout.Kind has them
     """
 
     wide: np.ndarray
@@ -125,6 +138,12 @@ class Constants:
     far_gates: tuple[bool, bool, bool]
     plain: bool
     left: bool = True
+    still: int = 0
+
+    @property
+    def known(self) -> dict[str, Any]:
+        """What a Kind takes over."""
+        return {"plain": self.plain, "left": self.left, "still": self.still}
 
 
 def gate_tables(formats: tuple[IntFormat, ...], tables: tuple[Any, ...]) -> tuple[np.ndarray, np.ndarray, tuple]:
@@ -246,7 +265,18 @@ def pot_constants(p: PotParams, bits: int, limbs: int = 1) -> Constants:
     wide, narrow = (units, none) if bits == 64 else (none, modulo_int32(units))
     shifts = units[6:12]
     plain = int(shifts.min()) >= 1 and int(shifts.max()) <= bits - 2
-    return Constants(wide, narrow, np.array(numbers, np.int64), tables, far, far_gates, plain, min(moves) < 0)
+    return Constants(
+        wide, narrow, np.array(numbers, np.int64), tables, far, far_gates, plain, min(moves) < 0, still_moves(moves)
+    )
+
+
+def still_moves(moves: list[int]) -> int:
+    """What is known of the shifts of datapath P, in the order of move_shifts: the sum of STILL_Wx ... SHIFTED."""
+    Wx, A, total = (moves[0], moves[2], moves[6]), (moves[4],), moves[10:]
+    known = sum(bit for bit, some in ((STILL_Wx, Wx), (STILL_A, A), (STILL_SUM, total)) if not any(some))
+    others = [moves[i] for i in (1, 3, 5, 7, 8, 9)]
+    others += [s for bit, some in ((STILL_Wx, Wx), (STILL_A, A), (STILL_SUM, total)) if not known & bit for s in some]
+    return known + (SHIFTED if min(others) > 0 else 0)
 
 
 def is_even(p: PotParams) -> bool:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from functools import lru_cache
 
 from cuda_impl.fast.gpu_layout import SHARED_BYTES, Kind, Shape, shared_layout
+from cuda_impl.fast.gpu_warpgroup import GROUPS, held_fragments
 from golden.spec.errors import ParameterError
 
 CLUSTER_BLOCKS = 112  # blocks, one to a multiprocessor, that clusters of any size find room for at the same time
@@ -21,12 +23,19 @@ def power_of_two(count: int) -> int:
 
 @lru_cache(maxsize=1024)
 def shape_for(
-    hidden: int, batch: int, kind: Kind, work: int = 0, units: int | None = None, clusters: int | None = None
+    hidden: int,
+    batch: int,
+    kind: Kind,
+    work: int = 0,
+    units: int | None = None,
+    clusters: int | None = None,
+    grouped: bool | None = None,
 ) -> Shape:
     """The shape for a hidden size and a batch, the quickest by the estimate of step_microseconds.
 
     work             multiplications of the input product of one step, that is to hide behind the recurrence
     units, clusters  units per block and how many clusters, when they are not to be chosen
+    grouped          whether four warps are to multiply together, when that is not to be chosen
     Raises           ParameterError above LARGEST hidden units, and where the clusters asked for cannot hold the rows
     """
     if hidden > LARGEST:
@@ -34,42 +43,67 @@ def shape_for(
     units = units or default_units(hidden, -(-batch // 8))
     blocks = -(-hidden // units)
     room = max(1, CLUSTER_BLOCKS // blocks)
-    counts = [clusters] if clusters is not None else range(max(1, min(batch, room) // 2), min(batch, room) + 1)
-    found: list[tuple[float, Shape]] = []
-    for count in counts:
-        shape = _shape(hidden, -(-batch // count), units, kind)
-        if shape is not None:
-            used = -(-batch // shape.valid)
-            share = share_before(shape, used, 1000, 1000 * work)
-            found.append((share * work / PRODUCT_RATE + step_microseconds(shape), shape))
-    if found:
-        return min(found, key=lambda item: item[0])[1]
-    if clusters is None:
-        for count in range(2 * room, batch + room, room):  # clusters that follow each other: none waits for another
-            shape = _shape(hidden, -(-batch // count), units, kind)
-            if shape is not None:
-                return shape
-    raise ParameterError("N", batch, f"fewer rows for {hidden} hidden units")
+
+    def quickest(counts: Iterable[int]) -> Shape | None:
+        found: list[tuple[float, Shape]] = []
+        for count in counts:
+            for shape in _shapes(hidden, -(-batch // count), units, kind, grouped):
+                used = -(-batch // shape.valid)
+                share = share_before(shape, used, 1000, 1000 * work)
+                found.append((share * work / PRODUCT_RATE + step_microseconds(shape), shape))
+        return min(found, key=lambda item: item[0])[1] if found else None
+
+    most = min(batch, room)
+    shape = quickest([clusters] if clusters is not None else range(max(1, most // 2), most + 1))
+    if shape is None and clusters is None:  # clusters that follow each other: none waits for another
+        found = (quickest([count]) for count in range(2 * room, batch + room, room))
+        shape = next((each for each in found if each is not None), None)
+    if shape is None:
+        raise ParameterError("N", batch, f"fewer rows for {hidden} hidden units")
+    return shape
 
 
-def _shape(hidden: int, valid: int, units: int, kind: Kind) -> Shape | None:
-    """The shape with so many rows of the batch in a cluster, or None where shared memory is too small."""
+def _shapes(hidden: int, valid: int, units: int, kind: Kind, grouped: bool | None) -> list[Shape]:
+    """The shapes with so many rows of the batch in a cluster: one of each way to multiply for which there is room."""
     blocks, tiles, pieces = -(-hidden // units), units // 16, -(-hidden // 64)
     splits = max(1, 8 // tiles)
     while splits > 1 and splits > pieces:
         splits //= 2
     chunks = -(-pieces // splits)
+    found = []
+    if grouped is not False and (tiles, splits) == (4, 2) and blocks > 1 and not kind.moving:
+        found.append(_grouped(blocks, chunks, valid, kind))
+    if grouped is not True:
+        found.append(_single(blocks, tiles, splits, chunks, valid, kind))
+    return [shape for shape in found if shape is not None]
+
+
+def _single(blocks: int, tiles: int, splits: int, chunks: int, valid: int, kind: Kind) -> Shape | None:
+    """The shape in which every warp multiplies by itself."""
     most, wanted = 3 if chunks > 4 else 4 if blocks == 1 else 6, -(-valid // 8)
     for passes in range(-(-wanted // most), wanted + 1):
         groups = -(-wanted // passes)
         if passes > 1 and chunks > 4 and groups > 1:
             continue  # measured: with all registers full, passes of 8 rows are the quicker ones
-        extra = extra_warps(units, groups, tiles * splits, 16 if blocks == 1 else 8)
+        extra = extra_warps(16 * tiles, groups, tiles * splits, 16 if blocks == 1 else 8)
         fewer = 4 if kind.moving else 0  # a step's own numbers need registers too
         for held in (HELD[groups] - fewer, HELD[groups] + 2):  # a few more in registers where shared memory is short
             shape = Shape(blocks, tiles, splits, chunks, groups, passes, min(6 * chunks, held), extra, valid)
             if shape_fits(shape, kind):
                 return shape
+    return None
+
+
+def _grouped(blocks: int, chunks: int, valid: int, kind: Kind) -> Shape | None:
+    """The shape in which two groups of four warps multiply."""
+    groups = next((n for n in GROUPS if 8 * n >= valid), None)
+    if groups is None:
+        return None
+    held = held_fragments(groups)
+    for more in (0, 2, 4):  # in registers where shared memory is short
+        shape = Shape(blocks, 4, 2, chunks, groups, 1, min(6 * chunks, held + more), 0, valid, True)
+        if shape_fits(shape, kind):
+            return shape
     return None
 
 
@@ -101,6 +135,9 @@ def extra_warps(units: int, groups: int, warps: int, most: int) -> int:
 def step_microseconds(shape: Shape) -> float:
     """About how long a step takes, from what was measured at 1 to 80 rows and 64 to 1024 units."""
     part = shape.units / 64
+    if shape.grouped:
+        multiply = (0.75 + 0.11 * shape.groups) * shape.chunks * shape.splits / 16
+        return 0.75 + multiply + 0.33 * shape.groups
     multiply = shape.groups * shape.passes * part * 0.0375 * shape.chunks * shape.splits
     return 0.7 * shape.passes + multiply + 0.35 * part * shape.valid / 8
 

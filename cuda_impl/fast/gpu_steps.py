@@ -13,8 +13,8 @@ from numba.core import cgutils
 from numba.cuda.extending import intrinsic
 
 from cuda_impl.fast import gpu_intrinsics as gpu
-from cuda_impl.fast.gpu_cluster import finisher, zoneout_step
 from cuda_impl.fast.gpu_layout import Kind
+from cuda_impl.fast.gpu_units import finisher, zoneout_step
 
 int32, int64 = np.int32, np.int64
 

@@ -106,7 +106,7 @@ class StepNetwork:
             self.zero_point = params.operators["input.h"].zero_point
             self.number = ADDRESS if width == 64 else INT
         fmt = params.fmt_h
-        self.kind = replace(kind, unsigned=gpu_pack.offset(fmt) != 0, plain=self.constants.plain, left=self.constants.left)
+        self.kind = replace(kind, unsigned=gpu_pack.offset(fmt) != 0, **self.constants.known)
         self.flip_x = -2139062144 if gpu_pack.offset(params.fmt_x) else 0
         self.dtype_x, self.dtype_h = narrowest_dtype(params.fmt_x), narrowest_dtype(fmt)
         self.first_code = min(max(self.zero_point, fmt.qmin), fmt.qmax)

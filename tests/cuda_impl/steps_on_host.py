@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from cuda_impl.fast import gpu_cells, gpu_cluster, gpu_options, gpu_steps, gpu_steps_network
+from cuda_impl.fast import gpu_cells, gpu_options, gpu_steps, gpu_steps_network, gpu_units
 
 int32, int64 = np.int32, np.int64
 SHARED = np.zeros(gpu_steps.SHARED, np.uint8)
@@ -58,6 +58,7 @@ OPERATIONS = SimpleNamespace(
     store_short=write(ctypes.c_int16),
     store_word=write(ctypes.c_int32),
     store_words2=store_words2,
+    half_of=lambda shift: int32((1 << int(shift)) >> 1),
     multiply_add=lambda a, b, c: int64(int(a) * int(b) + int(c)),
     shift_down=lambda value, shift: int64(int(value) >> int(shift)).astype(int32),
 )
@@ -154,9 +155,9 @@ def host_machine(monkeypatch: Any, torch: Any) -> Machine:
     from numba import cuda
 
     machine = Machine(torch)
-    for module in (gpu_steps, gpu_cluster):
+    for module in (gpu_steps, gpu_units):
         monkeypatch.setattr(module, "gpu", OPERATIONS)
-    for name in ("load_far", "load_shared", "multiply_add", "shift_down"):
+    for name in ("half_of", "load_far", "load_shared", "multiply_add", "shift_down"):
         monkeypatch.setattr(gpu_cells, name, getattr(OPERATIONS, name))
     monkeypatch.setattr(gpu_steps, "load_words", load_words)
     monkeypatch.setattr(cuda, "jit", lambda **_: lambda function: function)

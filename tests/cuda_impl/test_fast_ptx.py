@@ -32,7 +32,8 @@ def assembled(text: str, folder, threads: int) -> tuple[int, int]:
     tool = next(f for f in files("nvidia-cuda-nvcc") or [] if f.name == "ptxas").locate()
     (folder / "kernel.ptx").write_text(text)
     limit = min(255, 65536 // threads // 8 * 8)
-    options = ["-v", "-arch=sm_90", f"--maxrregcount={limit}"]
+    arch = re.findall(r"^\.target (sm_\w+)", text, re.MULTILINE)[0]
+    options = ["-v", f"-arch={arch}", f"--maxrregcount={limit}"]
     run = subprocess.run(
         [str(tool), *options, str(folder / "kernel.ptx"), "-o", str(folder / "kernel.cubin")],
         capture_output=True,
@@ -51,10 +52,28 @@ def test_the_recurrence_stays_in_registers(hidden, batch, datapath, compiled, tm
     from cuda_impl.fast.gpu_shape import shape_for
 
     kind = Kind(datapath, (False,) * 3, plain=True)
-    shape = shape_for(hidden, batch, kind, batch * hidden * hidden * 3)
+    shape = shape_for(hidden, batch, kind, batch * hidden * hidden * 3, grouped=False)
     text = compiled(recurrence(shape, kind), signature(kind, 30 if datapath == "mshift" else 73))
     assert text.count("mma.sync.aligned.m16n8k32") == 6 * shape.chunks * shape.groups
     assert FLOATING.findall(text) == []
+    _registers, spilled = assembled(text, tmp_path, shape.threads)
+    assert spilled <= 64
+
+
+@pytest.mark.parametrize(("hidden", "batch"), [(1000, 3), (513, 16), (1024, 24), (1024, 32), (200, 48)])
+@pytest.mark.parametrize(("datapath", "still"), [("mshift", 0), ("pot", 0), ("pot", 15)])
+def test_four_warps_together_stay_in_registers(hidden, batch, datapath, still, compiled, tmp_path):
+    from cuda_impl.fast.gpu_cluster import signature
+    from cuda_impl.fast.gpu_driver import for_this_chip
+    from cuda_impl.fast.gpu_group import recurrence
+    from cuda_impl.fast.gpu_layout import Kind
+    from cuda_impl.fast.gpu_shape import shape_for
+
+    kind = Kind(datapath, (False,) * 3, plain=True, left=not still, still=still, packed=hidden % 16 == 0)
+    shape = shape_for(hidden, batch, kind, units=64, clusters=1, grouped=True)
+    text = for_this_chip(compiled(recurrence(shape, kind), signature(kind, 30 if datapath == "mshift" else 73)))
+    assert text.count("wgmma.mma_async") == 6 * shape.chunks and f"m64n{8 * shape.groups}k32.s32.s8.s8" in text
+    assert ".target sm_90a\n" in text and "mma.sync.aligned.m16n8k32" not in text and FLOATING.findall(text) == []
     _registers, spilled = assembled(text, tmp_path, shape.threads)
     assert spilled <= 64
 

@@ -1,0 +1,78 @@
+"""Four warps multiplying together on a GPU: states bit for bit golden's, and waits that end."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from cuda_impl.fast import gpu_network
+from cuda_impl.fast.gpu_driver import DeviceError
+from cuda_impl.fast.gpu_network import ClusterNetwork
+from cuda_impl.fast.gpu_shape import shape_for
+from golden.sequence import forward
+from tests.cuda_impl.test_fast_gpu import codes, network, on_host
+from tests.cuda_impl.test_fast_gpu_steps import FORMS, built
+
+pytestmark = pytest.mark.gpu
+
+SIZES = [
+    (16, 1024, 5, 3, 1), (33, 600, 15, 4, 1), (20, 129, 60, 9, 3), (16, 1000, 37, 6, 2), (64, 1024, 64, 5, 2), (9, 300, 90, 4, 2),
+]  # fmt: skip
+CASES = [(*size, name) for n, size in enumerate(SIZES) for name in (FORMS if n < 3 else ("mshift", "pot"))]
+
+
+@pytest.mark.parametrize(("inputs", "hidden", "batch", "steps", "clusters", "name"), CASES)
+def test_sizes_and_options(inputs, hidden, batch, steps, clusters, name):
+    torch = pytest.importorskip("torch")
+    p = built(inputs, hidden, name)
+    made = ClusterNetwork(p)
+    shape = shape_for(hidden, batch, made.kind, units=64, clusters=clusters, grouped=True)
+    x, h0 = codes(p.fmt_x, (steps, batch, inputs)), codes(p.fmt_h, (batch, hidden), 1)
+    mask = np.random.default_rng(2).integers(0, 2, (steps, batch, hidden))
+    there, first = torch.from_numpy(x).cuda(), torch.from_numpy(h0).cuda()
+    for options in ({}, {"reverse": True}, {"zoneout": 0.3}, {"mask": mask, "training": True, "reverse": True}):
+        found = made.forward(there, first, **options, shape=shape)
+        made.check()
+        assert np.array_equal(on_host(found), forward(p, x, h0, **options).h)
+    assert np.array_equal(on_host(made.forward(there[:1], shape=shape)), forward(p, x[:1]).h)
+    assert np.array_equal(on_host(made.forward(there[:0], first, shape=shape))[0], h0)
+    assert np.array_equal(on_host(made.forward(x, h0, shape=shape)), forward(p, x, h0).h)
+
+
+@pytest.mark.parametrize("datapath", ["mshift", "pot"])
+def test_a_product_beside_a_long_run_and_the_same_bytes_every_time(datapath):
+    torch = pytest.importorskip("torch")
+    p = network(512, 1024, datapath)
+    made = ClusterNetwork(p)
+    shape = shape_for(1024, 128, made.kind, 128 * 512 * 3072, grouped=True)
+    x = codes(p.fmt_x, (200, 128, 512))
+    there = torch.from_numpy(x).cuda()
+    first = made.forward(there, shape=shape)
+    assert next(iter(made._plans.values())).share is not None  # part of it runs beside
+    rows = [0, 31, 32, 127]
+    assert np.array_equal(on_host(first)[:, rows], forward(p, np.ascontiguousarray(x[:, rows])).h)
+    back = made.forward(there, shape=shape, reverse=True)
+    assert np.array_equal(on_host(back)[:, rows], forward(p, np.ascontiguousarray(x[:, rows]), reverse=True).h)
+    for _ in range(20):
+        assert torch.equal(made.forward(there, shape=shape), first)
+    made.check()
+
+
+@pytest.mark.parametrize("grouped", [False, True])
+def test_a_product_that_never_comes_ends_in_an_error(grouped, monkeypatch):
+    torch = pytest.importorskip("torch")
+    p = network(512, 1024)
+    made = ClusterNetwork(p)
+    shape = shape_for(1024, 128, made.kind, 128 * 512 * 3072, grouped=grouped)
+    x = codes(p.fmt_x, (200, 128, 512))
+    there = torch.from_numpy(x).cuda()
+    wanted = made.forward(there, shape=shape)
+    made.check()
+    whole = gpu_network.driver.set_words
+    with monkeypatch.context() as patched:
+        patched.setattr(gpu_network.driver, "set_words", lambda at, value, stream: whole(at, min(value, 2), stream))
+        made.forward(there, shape=shape)
+        with pytest.raises(DeviceError, match="waited in vain"):
+            made.check()
+    assert torch.equal(made.forward(there, shape=shape), wanted)
+    made.check()
