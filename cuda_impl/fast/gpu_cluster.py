@@ -18,7 +18,8 @@ from cuda_impl.fast.gpu_units import HALVES, for_slots, halves_in_registers, sen
 
 int32, int64 = np.int32, np.int64
 
-PATIENCE = 1 << 22  # how often a wait looks; each look lasts up to a microsecond or so
+PATIENCE = 1 << 22  # how often a wait looks at memory; each look lasts up to a microsecond or so
+NANOSECONDS = 4_000_000_000  # how long a wait at a barrier lasts, where a look may last as long as it likes
 
 
 def piece_wait() -> Any:
@@ -31,6 +32,25 @@ def piece_wait() -> Any:
             looks += 1
             if looks > PATIENCE:
                 return False
+        return True
+
+    return cuda.jit(device=True, forceinline=True)(arrived)
+
+
+def barrier_wait() -> Any:
+    """arrived(barrier, parity) -> whether the phase of this parity is complete; waits, but not for ever."""
+    from numba import cuda
+
+    def arrived(barrier, parity):
+        looks, begun = 0, int64(0)
+        while gpu.barrier_done(barrier, parity) == 0:
+            looks += 1
+            if looks & 63 == 0:
+                now = gpu.nanoseconds()
+                if looks == 64:
+                    begun = now
+                elif now - begun > int64(NANOSECONDS):
+                    return False
         return True
 
     return cuda.jit(device=True, forceinline=True)(arrived)
@@ -64,7 +84,7 @@ def recurrence(shape: Shape, kind: Kind) -> Any:
     load, fetch = tensor.load_fragments(HELD), tensor.fetch_products(CR, U, NT, WIDTH)
     multiply = tensor.multiply_rows(CHUNKS, s.groups, HELD, STRIDE, RED_ROW, RED_GATE)
     wait_one, wait_all = gpu.copy_wait(1), gpu.copy_wait(0)
-    arrived = piece_wait()
+    arrived, there = piece_wait(), barrier_wait()
     place_halves, kept_numbers = halves_in_registers(kind, HELD)
     halves_of = gpu.load_shared_longs(HALVES)
     codes, send = for_slots(ONCE, unit_codes(s, kind)), send_slots(ONCE, send_codes(s, kind))
@@ -161,13 +181,7 @@ def recurrence(shape: Shape, kind: Kind) -> Any:
                         cuda.syncthreads()  # the state is there
                 elif part == 0 and step > 0:
                     bar = int32(base + 8 * now)
-                    parity = int32(((step - 1) >> 1) & 1)
-                    looks = 0
-                    while gpu.barrier_done(bar, parity) == 0:
-                        looks += 1
-                        if looks > PATIENCE:
-                            good = False
-                            break
+                    good = there(bar, int32(((step - 1) >> 1) & 1)) and good
                     if tid == 0:
                         gpu.barrier_expect(bar, int32(sent))
                 state = int32(base + STATE + now * HALF_STATE + part * CR * STRIDE)

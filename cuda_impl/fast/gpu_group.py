@@ -1,7 +1,7 @@
 """gpu_cluster's recurrence for blocks of 64 units, four warps multiplying together.  [SPEC S, L, GM, GP]
 
-The state lies in core matrices, which the tensor cores read by themselves. New codes are laid down in this block's shared
-memory and copied in bulk to every block of the cluster; the input products come in bulk too, two steps ahead, by a tensor map.
+The state lies in core matrices, which the tensor cores read by themselves. New codes are laid down in this block's own
+shared memory and copied in bulk to the other blocks of the cluster; the input products come in bulk too, two steps ahead, by a tensor map.
 Either way a barrier in shared memory counts the bytes that have arrived.
 
 The argument wx is the address of the map of int32 [T * N, blocks, 3, 64]; the others are gpu_cluster's.
@@ -16,7 +16,7 @@ import numpy as np
 from cuda_impl.fast import gpu_intrinsics as gpu
 from cuda_impl.fast import gpu_tensor as tensor
 from cuda_impl.fast import gpu_warpgroup as warpgroup
-from cuda_impl.fast.gpu_cluster import PATIENCE, piece_wait
+from cuda_impl.fast.gpu_cluster import barrier_wait, piece_wait
 from cuda_impl.fast.gpu_layout import Kind, Shape, shared_layout
 from cuda_impl.fast.gpu_units import (
     HALVES,
@@ -39,38 +39,29 @@ def recurrence(shape: Shape, kind: Kind) -> Any:
     s, lay = shape, shared_layout(shape, kind)
     CL, U, NT, CR, HELD, CHUNKS, VALID = s.blocks, s.units, s.threads, s.pass_rows, s.held, s.chunks, s.valid
     STRIDE, WIDTH, TILES, WARPS = s.stride, s.width, s.tiles, int32(s.warps)
-    SENDS = -(-CL // s.warps)
+    SENDS = -(-(CL - 1) // s.warps)
     SPILL, KEPT, SPLIT = 6 * CHUNKS - HELD, warpgroup.FRAGMENT, 4 * CHUNKS * warpgroup.MATRIX * s.groups
     SLOTS = U * CR // (2 * NT)
     ONCE = slots_at_once(SLOTS, kind.wide_units > 0)
-    RED_ROW, WX_BYTES, HALF_STATE, STAGED = s.red_row, s.wx_bytes, CR * STRIDE, CR * U
+    RED_ROW, WX_BYTES, HALF_STATE, OWN = s.red_row, s.wx_bytes, CR * STRIDE, CR * U  # of a state this block's part
     FETCHER = int32(NT - 32)  # the thread that fetches input products
     RED_GATE, RED_SPLIT = CR * s.red_row, 3 * CR * s.red_row
-    TABLES, WIDE, NARROW, STATE, RED, WX, SPILLED, STAGE = (
-        lay[n] for n in ("tables", "wide", "narrow", "state", "red", "wx", "spill", "stage")
+    TABLES, WIDE, NARROW, STATE, RED, WX, SPILLED = (
+        lay[n] for n in ("tables", "wide", "narrow", "state", "red", "wx", "spill")
     )
-    N_WIDE, N_NARROW, ARRIVING = kind.wide_units, kind.narrow_units, CR * WIDTH
+    N_WIDE, N_NARROW, ARRIVING = kind.wide_units, kind.narrow_units, CR * (WIDTH - U)
     OFF = 128 if kind.unsigned else 0
     WIDE_STEP, NARROW_STEP = int32(8 * U), int32(4 * U)
     RESIDENT = not (N_WIDE or kind.datapath == "pot")
     wide_of, narrow_of = gpu.load_shared_longs(max(1, N_WIDE)), gpu.load_shared_words(max(1, N_NARROW))
     load = tensor.load_fragments(HELD)
     multiply = warpgroup.multiply_group(CHUNKS, s.groups, HELD, RED_ROW, RED_GATE)
-    send, placed, arrived = warpgroup.send_bulk(STAGED), warpgroup.state_place(s.groups, STRIDE), piece_wait()
+    send, placed = warpgroup.send_bulk(OWN), warpgroup.state_place(s.groups, STRIDE)
+    arrived, there = piece_wait(), barrier_wait()
     place_halves, kept_numbers = halves_in_registers(kind, HELD)
     halves_of = gpu.load_shared_longs(HALVES)
     codes, stage = for_slots(ONCE, unit_codes(s, kind)), send_slots(ONCE, stage_codes(s))
     put = put_out(s, kind)
-
-    def there(barrier, parity):
-        looks = 0
-        while gpu.barrier_done(barrier, parity) == 0:
-            looks += 1
-            if looks > PATIENCE:
-                return False
-        return True
-
-    there = cuda.jit(device=True, forceinline=True)(there)
 
     def kernel(
         T, N, H, reverse, wx, h0, out, fragments, wide, narrow, tables, far, mask, zoneout_k, zero, qmin, qmax, failed,
@@ -158,23 +149,22 @@ def recurrence(shape: Shape, kind: Kind) -> Any:
             if not RESIDENT:
                 wide0, narrow0 = wide_of(wide_at, WIDE_STEP), narrow_of(narrow_at, NARROW_STEP)
                 wide1, narrow1 = wide_of(int32(wide_at + 8), WIDE_STEP), narrow_of(int32(narrow_at + 4), NARROW_STEP)
-            staged = int32(base + STAGE + then * STAGED)
+            own = int32(base + STATE + then * HALF_STATE + unit0 * CR)  # this block's part of the next state
             given = (
                 tid, mine, unit0, row0, N, H, t, red, place, state, wide0, narrow0, wide1, narrow1, tables_at, far, m, mask,
                 zoneout_k, zero, qmin, qmax,
             )  # fmt: skip
             for first in range(0, SLOTS, ONCE):
-                stage(int32(first), codes(int32(first), given), (tid, mine, staged))
+                stage(int32(first), codes(int32(first), given), (tid, mine, own))
             warpgroup.fence_state()
             cuda.syncthreads()  # all codes are laid down, all sums and input products were read
             if step < last and lane == 0:
-                target = int32(base + STATE + then * HALF_STATE + unit0 * CR)
                 for j in range(SENDS):
-                    k = int32(warp + int32(j) * WARPS)
+                    k = int32(int32(warp + 1) + int32(j) * WARPS)
                     if k < CL:  # each block begins with another one
                         block = int32(k + rank)
-                        send(staged, target, int32(base + 8 * then), block if block < CL else int32(block - CL))
-            put(tid, staged, here, unit0, mine_out + int64(int32(t + 1)) * stride_out, H)
+                        send(own, own, int32(base + 8 * then), block if block < CL else int32(block - CL))
+            put(tid, own, here, unit0, mine_out + int64(int32(t + 1)) * stride_out, H)
             if step + 2 <= last and tid == FETCHER:
                 coming = int32(step + 2)
                 if ready != 0 and int32(coming & int32(int32(1 << log_chunk) - 1)) == 0:

@@ -335,6 +335,12 @@ def barrier_done(typing, address, parity):
 
 
 @intrinsic
+def nanoseconds(typing):
+    """The device's clock."""
+    return i64(), value_of("mov.u64 $0, %globaltimer;", "=l", I64)
+
+
+@intrinsic
 def send4(typing, address, barrier, a, b, c, d):
     """Sixteen bytes to shared memory of a block of the cluster; its barrier counts them when they are there."""
     text = "st.async.weak.shared::cluster.mbarrier::complete_tx::bytes.v4.b32 [$0], {$2,$3,$4,$5}, [$1];"

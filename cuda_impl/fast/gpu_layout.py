@@ -180,7 +180,6 @@ def shared_layout(shape: Shape, kind: Kind) -> dict[str, int]:
         ("red", shape.red_bytes),
         ("wx", shape.wx_copies * shape.wx_bytes),
         ("spill", shape.spill_bytes),
-        ("stage", 2 * shape.pass_rows * shape.units if shape.grouped else 0),
         ("sums", MOVING_UNIT * shape.units * 4 if kind.moving else 0),
         ("codes", 2048 if kind.moving else 0),
         ("meet", 192 if kind.moving else 0),

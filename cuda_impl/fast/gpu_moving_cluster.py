@@ -16,7 +16,7 @@ from cuda_impl import dynamic as d
 from cuda_impl.fast import gpu_intrinsics as gpu
 from cuda_impl.fast import gpu_tensor as tensor
 from cuda_impl.fast.gpu_cells import mshift_cell, mshift_plain_cell
-from cuda_impl.fast.gpu_cluster import PATIENCE
+from cuda_impl.fast.gpu_cluster import barrier_wait
 from cuda_impl.fast.gpu_layout import MOVING_UNIT, Kind, Shape, shared_layout
 from cuda_impl.fast.gpu_moving_steps import (
     found_extremes,
@@ -70,7 +70,7 @@ def recurrence(shape: Shape, kind: Kind, many: bool) -> Any:
     wide_of, narrow_of = gpu.load_shared_longs(4), gpu.load_shared_words(2)
     load, fetch = tensor.load_fragments(HELD), tensor.fetch_products(CR, U, NT, WIDTH)
     multiply = tensor.multiply_rows(CHUNKS, s.groups, HELD, STRIDE, RED_ROW, RED_GATE)
-    wait_one, wait_all = gpu.copy_wait(1), gpu.copy_wait(0)
+    wait_one, wait_all, there = gpu.copy_wait(1), gpu.copy_wait(0), barrier_wait()
     finish_wide, finish_plain = mshift_cell(kind.far[0]), mshift_plain_cell(kind.far[0])
     zoned, gathered = zoneout_step(kind.zoneout), gather_units(EACH)
     of_x, of_state = unit_constants(U)
@@ -221,13 +221,7 @@ def recurrence(shape: Shape, kind: Kind, many: bool) -> Any:
                 fine, greatest, least = looked(lane, posts_at + int64(now) * HALF_POSTS, total, tag)
             if not SOLO and step > 0:
                 bar = int32(base + 8 * now)
-                parity = int32(((step - 1) >> 1) & 1)
-                looks = 0
-                while gpu.barrier_done(bar, parity) == 0:
-                    looks += 1
-                    if looks > PATIENCE:
-                        fine = False
-                        break
+                fine = there(bar, int32(((step - 1) >> 1) & 1)) and fine
                 if tid == 0:
                     gpu.barrier_expect(bar, sent)
             if not fine:

@@ -13,6 +13,7 @@ CLUSTER_BLOCKS = 112  # blocks, one to a multiprocessor, that clusters of any si
 LARGEST = 1024  # hidden units that sixteen blocks of 64 hold
 HELD = {1: 48, 2: 46, 3: 40, 4: 32, 5: 24, 6: 16}  # fragments that fit the registers beside so many groups' sums
 MULTIPROCESSORS = 132
+BESIDE = 0.75  # of its rate, what a product beside the recurrence is worth: each slows the other down
 PRODUCT_RATE = 2.9e8  # multiplications of an input product in a microsecond
 
 
@@ -49,7 +50,7 @@ def shape_for(
         for count in counts:
             for shape in _shapes(hidden, -(-batch // count), units, kind, grouped):
                 used = -(-batch // shape.valid)
-                share = share_before(shape, used, 1000, 1000 * work)
+                share = share_before(shape, used, 1000, 1000 * work, BESIDE)
                 found.append((share * work / PRODUCT_RATE + step_microseconds(shape), shape))
         return min(found, key=lambda item: item[0])[1] if found else None
 
@@ -71,7 +72,8 @@ def _shapes(hidden: int, valid: int, units: int, kind: Kind, grouped: bool | Non
         splits //= 2
     chunks = -(-pieces // splits)
     found = []
-    if grouped is not False and (tiles, splits) == (4, 2) and blocks > 1 and not kind.moving:
+    worth = grouped or (grouped is None and chunks >= 4 and valid > 8)  # measured; below, single warps are as quick
+    if worth and (tiles, splits) == (4, 2) and blocks > 1 and not kind.moving:
         found.append(_grouped(blocks, chunks, valid, kind))
     if grouped is not True:
         found.append(_single(blocks, tiles, splits, chunks, valid, kind))
@@ -136,20 +138,19 @@ def step_microseconds(shape: Shape) -> float:
     """About how long a step takes, from what was measured at 1 to 80 rows and 64 to 1024 units."""
     part = shape.units / 64
     if shape.grouped:
-        multiply = (0.75 + 0.11 * shape.groups) * shape.chunks * shape.splits / 16
-        return 0.75 + multiply + 0.33 * shape.groups
+        return 0.7 + 0.38 * (1 + shape.groups) * shape.chunks * shape.splits / 16 + 0.33 * shape.groups
     multiply = shape.groups * shape.passes * part * 0.0375 * shape.chunks * shape.splits
-    return 0.7 * shape.passes + multiply + 0.35 * part * shape.valid / 8
+    return 0.8 * shape.passes + multiply + 0.35 * part * shape.valid / 8
 
 
-def share_before(shape: Shape, clusters: int, steps: int, work: int) -> float:
+def share_before(shape: Shape, clusters: int, steps: int, work: int, rate: float = 1.0) -> float:
     """Which share of an input product of `work` multiplications to finish before the recurrence starts, so that the rest
-    hides behind it on the multiprocessors that it leaves; 0 for none, 1 for all of it."""
+    hides behind it on the multiprocessors that it leaves, at that rate; 0 for none, 1 for all of it."""
     blocks = shape.blocks * clusters
     product = work / PRODUCT_RATE
     if product < 60 or blocks > CLUSTER_BLOCKS:  # not worth the launches, or no room beside
         return 1.0
-    hidden = steps * step_microseconds(shape) * (MULTIPROCESSORS - blocks) / MULTIPROCESSORS
+    hidden = rate * steps * step_microseconds(shape) * (MULTIPROCESSORS - blocks) / MULTIPROCESSORS
     return min(1.0, max(0.0, 1 - hidden / product))
 
 

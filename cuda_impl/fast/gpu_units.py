@@ -332,33 +332,33 @@ def halves_in_registers(kind: Kind, held: int) -> tuple[Any, Any]:
 
 
 def stage_codes(shape: Shape) -> Any:
-    """stage(slot, word, ...): this thread's codes of a slot into core matrices of this block, before they are copied in bulk.
+    """stage(slot, word, ...): this thread's codes of a slot into this block's part of the next state.
 
-    staged  shared address of int8 [4, 8 * row tiles, 16]
+    own  shared address of int8 [4, 8 * row tiles, 16]
     """
     from numba import cuda
 
     NT, placed = shape.threads, state_place(shape.groups, 0)
 
-    def stage(slot, word, tid, mine, staged):
+    def stage(slot, word, tid, mine, own):
         r = int32(int32(int32(tid + int32(slot * NT)) * 2) >> 6)
-        store_shared_short(int32(staged + placed(r, mine)), word)
+        store_shared_short(int32(own + placed(r, mine)), word)
 
     return cuda.jit(device=True, forceinline=True)(stage)
 
 
 def put_out(shape: Shape, kind: Kind) -> Any:
-    """put(tid, staged, here, unit0, out, H): staged codes to the output, out the address of the first row's first unit."""
+    """put(tid, own, here, unit0, out, H): the staged codes to the output, out the address of the first row's first unit."""
     from numba import cuda
 
     CR, PACKED = shape.pass_rows, kind.packed
     FLIP = -2139062144 if kind.unsigned else 0  # 0x80808080
 
-    def put(tid, staged, here, unit0, out, H):
+    def put(tid, own, here, unit0, out, H):
         column, row = int32(tid // CR), int32(tid % CR)
         u16 = int32(unit0 + 16 * column)
         if column < 4 and row < here and u16 < H:
-            a, b, c, d = gpu.load_shared4(int32(staged + 16 * tid))
+            a, b, c, d = gpu.load_shared4(int32(own + 16 * tid))
             a, b, c, d = int32(a ^ FLIP), int32(b ^ FLIP), int32(c ^ FLIP), int32(d ^ FLIP)
             where = out + int64(int32(row * H) + 16 * column)
             if PACKED:

@@ -16,7 +16,8 @@ from tests.cuda_impl.test_fast_gpu_steps import FORMS, built
 pytestmark = pytest.mark.gpu
 
 SIZES = [
-    (16, 1024, 5, 3, 1), (33, 600, 15, 4, 1), (20, 129, 60, 9, 3), (16, 1000, 37, 6, 2), (64, 1024, 64, 5, 2), (9, 300, 90, 4, 2),
+    (16, 1024, 5, 3, 1), (33, 600, 15, 4, 1), (20, 129, 60, 9, 3), (16, 1000, 37, 6, 2), (64, 1024, 64, 5, 2),
+    (9, 300, 90, 4, 2),
 ]  # fmt: skip
 CASES = [(*size, name) for n, size in enumerate(SIZES) for name in (FORMS if n < 3 else ("mshift", "pot"))]
 
