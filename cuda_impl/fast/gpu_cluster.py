@@ -13,8 +13,9 @@ import numpy as np
 
 from cuda_impl.fast import gpu_intrinsics as gpu
 from cuda_impl.fast import gpu_tensor as tensor
+from cuda_impl.fast.gpu_begin import begin_block
 from cuda_impl.fast.gpu_layout import Kind, Shape, shared_layout
-from cuda_impl.fast.gpu_units import HALVES, for_slots, halves_in_registers, send_codes, send_slots, slots_at_once, unit_codes
+from cuda_impl.fast.gpu_units import for_slots, send_codes, send_slots, slots_at_once, unit_codes
 
 int32, int64 = np.int32, np.int64
 
@@ -77,7 +78,6 @@ def recurrence(shape: Shape, kind: Kind) -> Any:
     HALF_STATE = RB * STRIDE
     COPIES, VALID = s.wx_copies, s.valid
     LOG_U = U.bit_length() - 1
-    OFF = 128 if kind.unsigned else 0
     WIDE_STEP, NARROW_STEP = int32(8 * U), int32(4 * U)
     RESIDENT = not (N_WIDE or (HELD > 30 and kind.datapath == "pot"))
     wide_of, narrow_of = gpu.load_shared_longs(max(1, N_WIDE)), gpu.load_shared_words(max(1, N_NARROW))
@@ -85,8 +85,7 @@ def recurrence(shape: Shape, kind: Kind) -> Any:
     multiply = tensor.multiply_rows(CHUNKS, s.groups, HELD, STRIDE, RED_ROW, RED_GATE)
     wait_one, wait_all = gpu.copy_wait(1), gpu.copy_wait(0)
     arrived, there = piece_wait(), barrier_wait()
-    place_halves, kept_numbers = halves_in_registers(kind, HELD)
-    halves_of = gpu.load_shared_longs(HALVES)
+    begin = begin_block(s, kind)
     codes, send = for_slots(ONCE, unit_codes(s, kind)), send_slots(ONCE, send_codes(s, kind))
 
     def kernel(
@@ -100,29 +99,7 @@ def recurrence(shape: Shape, kind: Kind) -> Any:
         rank = gpu.cluster_rank()
         row0 = int32(int32(int32(cuda.blockIdx.x) // CL) * VALID)
         unit0 = int32(rank * U)
-        # constants, tables and the first state
-        for i in range(tid, 768, NT):
-            gpu.store_shared(int32(base + TABLES + 4 * i), gpu.load_once(tables + int64(4 * i)))
-        for i in range(tid, N_WIDE * U * 2, NT):
-            c, u = i // (2 * U), i % (2 * U)
-            where = wide + (int64(c) * WIDTH + unit0) * int64(8) + int64(4 * u)
-            gpu.store_shared(int32(base + WIDE + 4 * i), gpu.load_once(where))
-        for i in range(tid, N_NARROW * U, NT):
-            c, u = i // U, i % U
-            gpu.store_shared(int32(base + NARROW + 4 * i), gpu.load_once(narrow + (int64(c) * WIDTH + unit0 + u) * int64(4)))
-        for i in range(tid, 2 * HALF_STATE // 4, NT):
-            gpu.store_shared(int32(base + STATE + 4 * i), int32(0))
-        if tid < 2:
-            place_halves(int32(base + RED + 64 * tid), numbers)
-        cuda.syncthreads()
-        m = kept_numbers(numbers, halves_of(int32(base + RED + 64 * (lane & 1)), int32(8)))
-        for i in range(tid, VALID * H, NT):
-            r, u = i // H, i % H
-            if row0 + r < N:
-                code = gpu.load_once_byte(h0 + int64(row0 + r) * H + u)
-                gpu.store_shared_byte(int32(base + STATE + r * STRIDE + u), int32(code - OFF))
-                if u // U == rank:
-                    gpu.store_byte(out + int64(row0 + r) * H + u, code)
+        m = begin(tid, lane, base, rank, row0, unit0, N, H, h0, out, wide, narrow, tables, numbers)
         worker = warp if ALL_MULTIPLY or warp < WARPS else int32(0)
         first = (int64(rank) * WARPS + worker) * (6 * CHUNKS)
         weights = load(fragments + first * 512, lane)

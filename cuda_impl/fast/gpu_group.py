@@ -1,8 +1,8 @@
 """gpu_cluster's recurrence for blocks of 64 units, four warps multiplying together.  [SPEC S, L, GM, GP]
 
 The state lies in core matrices, which the tensor cores read by themselves. New codes are laid down in this block's own
-shared memory and copied in bulk to the other blocks of the cluster; the input products come in bulk too, two steps ahead, by a tensor map.
-Either way a barrier in shared memory counts the bytes that have arrived.
+shared memory and copied in bulk to the other blocks of the cluster; the input products come in bulk too, two steps ahead,
+by a tensor map. Either way a barrier in shared memory counts the bytes that have arrived.
 
 The argument wx is the address of the map of int32 [T * N, blocks, 3, 64]; the others are gpu_cluster's.
 """
@@ -16,12 +16,11 @@ import numpy as np
 from cuda_impl.fast import gpu_intrinsics as gpu
 from cuda_impl.fast import gpu_tensor as tensor
 from cuda_impl.fast import gpu_warpgroup as warpgroup
+from cuda_impl.fast.gpu_begin import begin_block
 from cuda_impl.fast.gpu_cluster import barrier_wait, piece_wait
 from cuda_impl.fast.gpu_layout import Kind, Shape, shared_layout
 from cuda_impl.fast.gpu_units import (
-    HALVES,
     for_slots,
-    halves_in_registers,
     put_out,
     send_slots,
     slots_at_once,
@@ -50,17 +49,13 @@ def recurrence(shape: Shape, kind: Kind) -> Any:
         lay[n] for n in ("tables", "wide", "narrow", "state", "red", "wx", "spill")
     )
     N_WIDE, N_NARROW, ARRIVING = kind.wide_units, kind.narrow_units, CR * (WIDTH - U)
-    OFF = 128 if kind.unsigned else 0
     WIDE_STEP, NARROW_STEP = int32(8 * U), int32(4 * U)
     RESIDENT = not (N_WIDE or kind.datapath == "pot")
     wide_of, narrow_of = gpu.load_shared_longs(max(1, N_WIDE)), gpu.load_shared_words(max(1, N_NARROW))
     load = tensor.load_fragments(HELD)
     multiply = warpgroup.multiply_group(CHUNKS, s.groups, HELD, RED_ROW, RED_GATE)
-    send, placed = warpgroup.send_bulk(OWN), warpgroup.state_place(s.groups, STRIDE)
-    arrived, there = piece_wait(), barrier_wait()
-    place_halves, kept_numbers = halves_in_registers(kind, HELD)
-    halves_of = gpu.load_shared_longs(HALVES)
-    codes, stage = for_slots(ONCE, unit_codes(s, kind)), send_slots(ONCE, stage_codes(s))
+    send, arrived, there = warpgroup.send_bulk(OWN), piece_wait(), barrier_wait()
+    begin, codes, stage = begin_block(s, kind), for_slots(ONCE, unit_codes(s, kind)), send_slots(ONCE, stage_codes(s))
     put = put_out(s, kind)
 
     def kernel(
@@ -74,29 +69,7 @@ def recurrence(shape: Shape, kind: Kind) -> Any:
         rank = gpu.cluster_rank()
         row0 = int32(int32(int32(cuda.blockIdx.x) // CL) * VALID)
         unit0 = int32(rank * U)
-        # constants, tables and the first state
-        for i in range(tid, 768, NT):
-            gpu.store_shared(int32(base + TABLES + 4 * i), gpu.load_once(tables + int64(4 * i)))
-        for i in range(tid, N_WIDE * U * 2, NT):
-            c, u = i // (2 * U), i % (2 * U)
-            where = wide + (int64(c) * WIDTH + unit0) * int64(8) + int64(4 * u)
-            gpu.store_shared(int32(base + WIDE + 4 * i), gpu.load_once(where))
-        for i in range(tid, N_NARROW * U, NT):
-            c, u = i // U, i % U
-            gpu.store_shared(int32(base + NARROW + 4 * i), gpu.load_once(narrow + (int64(c) * WIDTH + unit0 + u) * int64(4)))
-        for i in range(tid, 2 * HALF_STATE // 4, NT):
-            gpu.store_shared(int32(base + STATE + 4 * i), int32(0))
-        if tid < 2:
-            place_halves(int32(base + RED + 64 * tid), numbers)
-        cuda.syncthreads()
-        m = kept_numbers(numbers, halves_of(int32(base + RED + 64 * (lane & 1)), int32(8)))
-        for i in range(tid, VALID * H, NT):
-            r, u = i // H, i % H
-            if row0 + r < N:
-                code = gpu.load_once_byte(h0 + int64(row0 + r) * H + u)
-                gpu.store_shared_byte(int32(base + STATE + placed(r, u)), int32(code - OFF))
-                if u // U == rank:
-                    gpu.store_byte(out + int64(row0 + r) * H + u, code)
+        m = begin(tid, lane, base, rank, row0, unit0, N, H, h0, out, wide, narrow, tables, numbers)
         first = (int64(rank) * WARPS + warp) * (6 * CHUNKS)
         weights = load(fragments + first * 512, lane)
         for f in range(SPILL):

@@ -19,7 +19,6 @@ from cuda_impl.fast.gpu_warpgroup import state_place, store_shared_short
 
 int32, int64 = np.int32, np.int64
 
-HALVES, HELD_BESIDE = 8, 40  # multipliers of datapath M; fragments that leave room for their halves
 AT_ONCE = 2  # slots whose codes are found together
 
 
@@ -291,44 +290,6 @@ def send_slots(count: int, one: Any) -> Any:
             one(int32(first + LAST), words[LAST], *given)
 
     return cuda.jit(device=True, forceinline=True)(every)
-
-
-def halves_in_registers(kind: Kind, held: int) -> tuple[Any, Any]:
-    """(place, kept): place(address, numbers) puts the halves of datapath M into shared memory, int64 each; kept(numbers,
-    halves) are the numbers with those that were read back. Without a plain set, or room for them beside `held` fragments of
-    weights, they do nothing.
-
-    A product of 64 bits takes a register on the way, where a number that is the same in all lanes would cost two additions; so
-    they are read back from a place that differs from lane to lane.
-    """
-    from numba import cuda
-
-    if kind.datapath != "mshift" or not kind.plain or held > HELD_BESIDE:
-
-        def place(address, m):
-            pass
-
-        def kept(m, h):
-            return m
-    else:
-
-        def place(address, m):
-            gpu.store_shared_long(address, int64(m[1]))
-            gpu.store_shared_long(int32(address + 8), int64(m[4]))
-            gpu.store_shared_long(int32(address + 16), int64(m[7]))
-            gpu.store_shared_long(int32(address + 24), int64(m[10]))
-            gpu.store_shared_long(int32(address + 32), int64(m[13]))
-            gpu.store_shared_long(int32(address + 40), int64(m[16]))
-            gpu.store_shared_long(int32(address + 48), int64(m[19]))
-            gpu.store_shared_long(int32(address + 56), int64(m[22]))
-
-        def kept(m, h):
-            return (
-                m[0], h[0], m[2], m[3], h[1], m[5], m[6], h[2], m[8], m[9], h[3], m[11], m[12], h[4], m[14], m[15], h[5],
-                m[17], m[18], h[6], m[20], m[21], h[7], m[23], m[24], m[25], m[26], m[27], m[28], m[29],
-            )  # fmt: skip
-
-    return cuda.jit(device=True, forceinline=True)(place), cuda.jit(device=True, forceinline=True)(kept)
 
 
 def stage_codes(shape: Shape) -> Any:
