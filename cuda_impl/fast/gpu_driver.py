@@ -199,6 +199,31 @@ def tensor_map(address: int, rows: int, columns: int, tile_rows: int, tile_colum
     return np.frombuffer(ctypes.string_at(int(made.getPtr()), 128), np.int64).copy()
 
 
+class Maps:
+    """Page-locked room from which tensor maps are copied to the device in the order of a stream, in a recorded graph too."""
+
+    def __init__(self) -> None:
+        self.rooms, self.used = [self._room()], 0
+
+    @staticmethod
+    def _room() -> np.ndarray:
+        from numba import cuda
+
+        return cuda.pinned_array((256, 16), np.int64)
+
+    def bring(self, tensor: np.ndarray, address: int, stream: int) -> None:
+        """Copy a map to a device address; its place here is not used again."""
+        from cuda.bindings import driver
+
+        if self.used == len(self.rooms[-1]):
+            self.rooms.append(self._room())  # the full ones stay: a graph may copy from them again
+            self.used = 0
+        place = self.rooms[-1][self.used]
+        place[:] = tensor
+        self.used += 1
+        checked("cuMemcpyHtoDAsync", driver.cuMemcpyHtoDAsync(address, place.ctypes.data, 128, stream))
+
+
 class Failure:
     """A word that a kernel sets when it gave up waiting, and its copy on the host, brought along after every run."""
 

@@ -105,7 +105,7 @@ class ClusterNetwork:
         )
         self.flip_x = -2139062144 if gpu_pack.offset(params.fmt_x) else 0
         self.dtype_x, self.dtype_h = narrowest_dtype(params.fmt_x), narrowest_dtype(fmt)
-        self.failure, self.none = driver.Failure(), put(np.zeros(4, np.int32))
+        self.failure, self.maps, self.none = driver.Failure(), driver.Maps(), put(np.zeros(4, np.int32))
         self._none_at = address(self.none)
         self._placed: dict[Any, dict[str, Any]] = {}
         self._first: dict[int, tuple[Any, int]] = {}
@@ -197,7 +197,9 @@ class ClusterNetwork:
         wx = empty(torch, (steps * batch, 3 * shape.width), np.int32)
         tiles = None
         if shape.grouped and steps > 0:
-            tiles = put(driver.tensor_map(address(wx), steps * batch, 3 * shape.width, shape.pass_rows, 3 * shape.units))
+            tiles = empty(torch, (16,), np.int64)
+            tensor = driver.tensor_map(address(wx), steps * batch, 3 * shape.width, shape.pass_rows, 3 * shape.units)
+            self.maps.bring(tensor, address(tiles), stream)
         values = [
             steps, batch, hidden, int(reverse), address(wx if tiles is None else tiles), 0, 0, address(placed["R"]),
             address(placed["wide"]), address(placed["narrow"]), address(placed["tables"]), address(placed["far"]),

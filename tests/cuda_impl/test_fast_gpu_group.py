@@ -59,6 +59,26 @@ def test_a_product_beside_a_long_run_and_the_same_bytes_every_time(datapath):
     made.check()
 
 
+def test_a_graph_that_is_recorded_before_anything_else_ran_on_its_stream():
+    torch = pytest.importorskip("torch")
+    p = network(64, 1024)
+    made, x = ClusterNetwork(p), codes(p.fmt_x, (20, 64, 64))
+    given = torch.from_numpy(x).cuda()
+    first = made.forward(given)
+    assert [plan.shape.grouped for plan in made._plans.values()] == [True]
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        captured = made.forward(given)
+    for seed in (1, 2):
+        other = codes(p.fmt_x, x.shape, seed)
+        given.copy_(torch.from_numpy(other))
+        graph.replay()
+        torch.cuda.synchronize()
+        assert np.array_equal(on_host(captured), forward(p, other).h)
+    assert [plan.shape.grouped for plan in made._plans.values()] == [True, True]
+    assert np.array_equal(on_host(first), forward(p, x).h)
+
+
 @pytest.mark.parametrize("grouped", [False, True])
 def test_a_product_that_never_comes_ends_in_an_error(grouped, monkeypatch):
     torch = pytest.importorskip("torch")

@@ -10,7 +10,7 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from cuda_impl.fast import gpu_arrays, gpu_driver, gpu_network, gpu_options  # noqa: E402
+from cuda_impl.fast import gpu_arrays, gpu_driver, gpu_network, gpu_options, gpu_pack  # noqa: E402
 from cuda_impl.fast.gpu_arrays import codes_on_device, torch_dtype, torch_stream  # noqa: E402
 from golden.spec.errors import ParameterError  # noqa: E402
 from golden.spec.formats import INT8, UINT8, IntFormat  # noqa: E402
@@ -95,7 +95,7 @@ class Placed:
 @pytest.fixture
 def network(monkeypatch):
     """A network whose launches note their arguments: (kernel, stream, the values of its cells)."""
-    started, placed = [], []
+    started, placed, brought = [], [], []
 
     def loaded(key, build, shared, cluster, threads):
         def launch(blocks, stream, arguments):
@@ -110,13 +110,15 @@ def network(monkeypatch):
         monkeypatch.setattr(module, "put", lambda array: placed.append(array.shape) or Placed(array))
     monkeypatch.setattr(gpu_network, "empty", lambda _, shape, dtype: torch.empty(shape, dtype=torch_dtype(torch, dtype)))
     monkeypatch.setattr(gpu_driver, "Failure", lambda: SimpleNamespace(check=lambda: None, address=4096))
+    monkeypatch.setattr(gpu_driver, "Maps", lambda: SimpleNamespace(bring=lambda *what: brought.append(what)))
+    monkeypatch.setattr(gpu_driver, "tensor_map", lambda *sizes: sizes)
     monkeypatch.setattr(gpu_driver, "device_number", lambda: 0)
     monkeypatch.setattr(gpu_driver, "loaded", loaded)
     monkeypatch.setattr(gpu_network, "stream_of", lambda torch, x: network.stream)
     for cached in (gpu_network.recurrence_kernel, gpu_network.input_kernel):
         cached.cache_clear()
     network = gpu_network.ClusterNetwork(mshift_set())
-    network.stream, network.started, network.placed = 0, started, placed
+    network.stream, network.started, network.placed, network.brought = 0, started, placed, brought
     yield network
     for cached in (gpu_network.recurrence_kernel, gpu_network.input_kernel):
         cached.cache_clear()
@@ -124,6 +126,45 @@ def network(monkeypatch):
 
 def codes(steps, batch, size):
     return torch.zeros(steps, batch, size, dtype=torch.int8)
+
+
+def test_a_tensor_map_is_made_with_the_plan_and_copied_in_its_stream(network):
+    rng, hidden, batch, steps = np.random.default_rng(0), 600, 130, 5
+    W, R = (rng.integers(-20, 21, (length, 3 * hidden)).astype(np.int8) for length in (16, hidden))
+    zeros = np.zeros(3 * hidden, np.int32)
+    large = gpu_network.ClusterNetwork(mshift_set(W=W, R=R, bx=zeros, br=zeros))
+    network.stream = 5
+    for _ in range(2):
+        large.forward(codes(steps, batch, 16))
+    (plan,) = large._plans.values()
+    assert plan.shape.grouped and plan.tiles.shape == (16,)
+    ((sizes, address, stream),) = network.brought  # once
+    width = plan.shape.width
+    assert sizes == (plan.wx.data_ptr(), steps * batch, 3 * width, plan.shape.pass_rows, 192)
+    assert (address, stream) == (plan.tiles.data_ptr(), 5)
+    assert plan.recurrence.arguments.cells[4].value == address  # in the place of the input products
+    ordered = large._weights(plan.shape)["W"].array
+    assert np.array_equal(ordered, gpu_pack.input_fragments(W, width, 64))
+    large.forward(codes(steps, 2, 16))
+    assert len(network.brought) == 1 and not list(large._plans.values())[1].shape.grouped
+
+
+@pytest.mark.parametrize("count", [1, 3, 8])
+def test_maps_are_copied_from_places_of_their_own(count, monkeypatch):
+    from cuda.bindings import driver
+
+    copies = []
+    monkeypatch.setattr(gpu_driver.Maps, "_room", staticmethod(lambda: np.zeros((3, 16), np.int64)))
+    monkeypatch.setattr(
+        driver, "cuMemcpyHtoDAsync", lambda *what: copies.append(what) or (driver.CUresult.CUDA_SUCCESS,)
+    )
+    maps = gpu_driver.Maps()
+    for i in range(count):
+        maps.bring(np.full(16, i), 4096 + i, 7)
+    rooms = np.concatenate(maps.rooms)
+    assert len(maps.rooms) == -(-count // 3) and rooms[:count, 3].tolist() == list(range(count))
+    assert [(at, size, stream) for at, _, size, stream in copies] == [(4096 + i, 128, 7) for i in range(count)]
+    assert len({source for _, source, _, _ in copies}) == count
 
 
 def test_a_second_run_takes_the_plan_of_the_first(network):
