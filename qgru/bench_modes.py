@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Future, ProcessPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
+from multiprocessing import get_context
 from typing import Any
 
 import numpy as np
@@ -25,6 +28,7 @@ Size = tuple[int, int, int, int]
 MODES = ("mshift", "pot", "dynamic", "pot16", "trace", "module")
 REPEATS = 20  # runs that must give the same bytes
 GOLDEN_MACS = 8_000_000_000  # above this golden runs a drawn part of the rows
+AHEAD_MACS = 1_000_000_000  # from which golden's runs of all modes go into processes
 TRACE_UNITS = 600_000  # T * N * H above which the whole trace is not timed: it is hundreds of bytes for each
 
 
@@ -147,36 +151,44 @@ def _module(network: Drawn, small: np.ndarray, device: str) -> Mode:
     return Mode("module", params, codes, call, states)
 
 
-def check_bits(mode: Mode, device: str = "host", seed: int = 0) -> dict[str, Any]:
-    """Compare a run with golden, bit for bit, and repeat it; what was compared is said.
+Reference = Callable[[Any, np.ndarray], np.ndarray]
+Expected = tuple[np.ndarray, float]  # h codes of the rows that are compared, and the seconds they took
+
+
+def compared(mode: Mode, device: str = "host", seed: int = 0) -> tuple[Reference, str, np.ndarray]:
+    """(what a run is compared with, its name, the rows).
 
     Rows of a static set do not know of each other (S-3): of a large run golden does a drawn part of the rows, all steps.
     Rows of moving ranges do: a large run is compared with the whole twin, or with the host build where the run is a GPU's.
     """
-    states = mode.states(mode.call())
     steps, batch, inputs = mode.x.shape
-    hidden = states.shape[2]
+    whole = gru_macs(steps, batch, inputs, mode.params.hidden_size)
     rows = np.arange(batch)
-    whole = gru_macs(steps, batch, inputs, hidden)
-    moving = isinstance(mode.params, MShiftDynamicParams)
-    reference, name = _golden, "golden"
-    if whole > GOLDEN_MACS and moving:
-        reference, name = (_host_build, "the host build") if device == "gpu" else (_twin, "the twin on the host")
-    elif whole > GOLDEN_MACS:
-        count = max(1, int(GOLDEN_MACS * batch // (4 * whole)))
-        rows = np.sort(np.random.Generator(np.random.PCG64(seed)).permutation(batch)[:count])
-    start = time.perf_counter()
-    expected = reference(mode.params, np.ascontiguousarray(mode.x[:, rows]))
-    seconds = time.perf_counter() - start
+    if whole <= GOLDEN_MACS:
+        return _golden, "golden", rows
+    if isinstance(mode.params, MShiftDynamicParams):
+        return (_host_build, "the host build", rows) if device == "gpu" else (_twin, "the twin on the host", rows)
+    count = max(1, int(GOLDEN_MACS * batch // (4 * whole)))
+    return _golden, "golden", np.sort(np.random.Generator(np.random.PCG64(seed)).permutation(batch)[:count])
+
+
+def check_bits(mode: Mode, device: str = "host", expected: Future[Expected] | None = None) -> dict[str, Any]:
+    """Compare a run with golden, bit for bit, and repeat it; what was compared is said.
+
+    expected  what golden_ahead has begun for this mode
+    """
+    states = mode.states(mode.call())
+    reference, name, rows = compared(mode, device)
+    codes, seconds = _timed(reference, mode.params, _rows(mode, rows)) if expected is None else expected.result()
     got = states[:, rows].astype(np.int64)
-    wrong = int((got != expected).sum())
+    wrong = int((got != codes).sum())
     first = hashlib.sha256(states.tobytes()).hexdigest()
     same = all(hashlib.sha256(mode.states(mode.call()).tobytes()).hexdigest() == first for _ in range(REPEATS))
     return {
         "mode": mode.name,
         "reference": name,
-        "rows": "all" if len(rows) == batch else rows.tolist(),
-        "codes_compared": int(expected.size),
+        "rows": "all" if len(rows) == states.shape[1] else rows.tolist(),
+        "codes_compared": int(codes.size),
         "mismatches": wrong,
         "repeats": REPEATS,
         "repeats_equal": same,
@@ -184,6 +196,34 @@ def check_bits(mode: Mode, device: str = "host", seed: int = 0) -> dict[str, Any
         "reference_seconds": round(seconds, 3),
         "equal": wrong == 0 and same,
     }
+
+
+@contextmanager
+def golden_ahead(found: list[Mode], device: str, processes: int) -> Iterator[dict[str, Future[Expected]]]:
+    """Mode -> golden's run of it, all begun at once in processes of their own; none where they are short together.
+
+    The processes have ended when the block is left, so that nothing runs beside what is timed.
+    """
+    jobs, work = {}, 0
+    for mode in found:
+        reference, _, rows = compared(mode, device)
+        if reference is _golden:
+            jobs[mode.name] = reference, mode.params, _rows(mode, rows)
+            work += gru_macs(mode.x.shape[0], len(rows), mode.x.shape[2], mode.params.hidden_size)
+    if work < AHEAD_MACS or min(len(jobs), processes) < 2:
+        yield {}
+        return
+    with ProcessPoolExecutor(min(len(jobs), processes), mp_context=get_context("spawn")) as pool:
+        yield {name: pool.submit(_timed, *job) for name, job in jobs.items()}
+
+
+def _rows(mode: Mode, rows: np.ndarray) -> np.ndarray:
+    return np.ascontiguousarray(mode.x[:, rows])
+
+
+def _timed(reference: Reference, params: Any, x: np.ndarray) -> Expected:
+    start = time.perf_counter()
+    return reference(params, x), time.perf_counter() - start
 
 
 def _golden(params: Any, x: np.ndarray) -> np.ndarray:

@@ -13,7 +13,7 @@ from cuda_impl.launch import gpu_usable, workers
 from golden.spec.errors import QgruError
 from qgru.bench_floors import cuda_timer, distance, gpu_floors, host_floors
 from qgru.bench_measure import figure, gru_macs, summary, time_all, time_call
-from qgru.bench_modes import MODES, Size, calls_of, check_bits, drawn, modes
+from qgru.bench_modes import MODES, Size, calls_of, check_bits, drawn, golden_ahead, modes
 from qgru.bench_peers import cpu_peers, gpu_peers
 
 CPU_SIZES: tuple[Size, ...] = ((50, 1, 64, 128), (100, 8, 64, 128), (100, 32, 256, 256), (100, 32, 512, 512))
@@ -74,11 +74,12 @@ def configuration(
     network = drawn(size)
     found, absent = modes(network, names, device)
     bits = []
-    for mode in found:
-        try:
-            bits.append(check_bits(mode, device))
-        except QgruError as error:  # a size or a width that this device's build does not take
-            absent[mode.name] = str(error)
+    with golden_ahead(found, device, workers()) as expected:
+        for mode in found:
+            try:
+                bits.append(check_bits(mode, device, expected.get(mode.name)))
+            except QgruError as error:  # a size or a width that this device's build does not take
+                absent[mode.name] = str(error)
     exact = {record["mode"] for record in bits if record["equal"]}
     ours = calls_of([mode for mode in found if mode.name in exact])
     others: dict[str, Any] = {}

@@ -65,6 +65,25 @@ def test_of_a_large_run_drawn_rows_are_compared(monkeypatch):
     assert bench_modes.check_bits(moving)["reference"] == "the twin on the host"
 
 
+def test_golden_may_run_ahead_in_processes(monkeypatch):
+    network = bench_modes.drawn((3, 16, 4, 5))
+    found, _ = bench_modes.modes(network, ("mshift", "pot", "dynamic"), "host")
+    with bench_modes.golden_ahead(found, "host", 2) as expected:
+        assert expected == {}  # too short to be worth it
+    monkeypatch.setattr(bench_modes, "AHEAD_MACS", 1)
+    with bench_modes.golden_ahead(found, "host", 1) as expected:
+        assert expected == {}  # nobody to do it
+    with bench_modes.golden_ahead(found, "host", 2) as expected:
+        assert bench_modes.check_bits(broken(found[0]), "host", expected["mshift"])["mismatches"] == 1
+    monkeypatch.setattr(bench_modes, "GOLDEN_MACS", gru_macs(3, 4, 4, 5))  # the moving set is the twin's then
+    with bench_modes.golden_ahead(found, "host", 2) as expected:
+        assert set(expected) == {"mshift", "pot"}
+        records = [bench_modes.check_bits(mode, "host", expected.get(mode.name)) for mode in found]
+    alone = [bench_modes.check_bits(mode) for mode in found]
+    for record, other in zip(records, alone, strict=True):
+        assert record["equal"] and record | {"reference_seconds": 0} == other | {"reference_seconds": 0}
+
+
 def broken(mode):
     """A mode one of whose codes is wrong."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 from types import SimpleNamespace
 
@@ -151,13 +152,14 @@ def test_a_tensor_map_is_made_with_the_plan_and_copied_in_its_stream(network):
 
 @pytest.mark.parametrize("count", [1, 3, 8])
 def test_maps_are_copied_from_places_of_their_own(count, monkeypatch):
-    from cuda.bindings import driver
-
-    copies = []
-    monkeypatch.setattr(gpu_driver.Maps, "_room", staticmethod(lambda: np.zeros((3, 16), np.int64)))
-    monkeypatch.setattr(
-        driver, "cuMemcpyHtoDAsync", lambda *what: copies.append(what) or (driver.CUresult.CUDA_SUCCESS,)
+    copies, success = [], object()
+    driver = SimpleNamespace(
+        CUresult=SimpleNamespace(CUDA_SUCCESS=success), cuMemcpyHtoDAsync=lambda *what: copies.append(what) or (success,)
     )
+    bindings = SimpleNamespace(driver=driver)
+    for name, module in (("cuda", SimpleNamespace(bindings=bindings)), ("cuda.bindings", bindings)):
+        monkeypatch.setitem(sys.modules, name, module)
+    monkeypatch.setattr(gpu_driver.Maps, "_room", staticmethod(lambda: np.zeros((3, 16), np.int64)))
     maps = gpu_driver.Maps()
     for i in range(count):
         maps.bring(np.full(16, i), 4096 + i, 7)
