@@ -11,7 +11,7 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from cuda_impl.fast import gpu_arrays, gpu_driver, gpu_network, gpu_options, gpu_pack  # noqa: E402
+from cuda_impl.fast import gpu_arrays, gpu_cluster, gpu_driver, gpu_network, gpu_options, gpu_pack  # noqa: E402
 from cuda_impl.fast.gpu_arrays import codes_on_device, torch_dtype, torch_stream  # noqa: E402
 from golden.spec.errors import ParameterError  # noqa: E402
 from golden.spec.formats import INT8, UINT8, IntFormat  # noqa: E402
@@ -148,6 +148,29 @@ def test_a_tensor_map_is_made_with_the_plan_and_copied_in_its_stream(network):
     assert np.array_equal(ordered, gpu_pack.input_fragments(W, width, 64))
     large.forward(codes(steps, 2, 16))
     assert len(network.brought) == 1 and not list(large._plans.values())[1].shape.grouped
+
+
+def test_a_wait_at_a_barrier_ends_when_its_time_is_over(monkeypatch):
+    from numba import cuda
+
+    state = SimpleNamespace(looks=0, after=None, read=0)
+
+    def done(barrier, parity):
+        state.looks += 1
+        return int(state.after is not None and state.looks > state.after)
+
+    def nanoseconds():
+        state.read += 1
+        return 7 * 10**15 + state.read * 10**8
+
+    monkeypatch.setattr(cuda, "jit", lambda **_: lambda function: function)
+    monkeypatch.setattr(gpu_cluster, "gpu", SimpleNamespace(barrier_done=done, nanoseconds=nanoseconds))
+    wait = gpu_cluster.barrier_wait()
+    assert wait(0, 1) is False and state.read == 42  # the first read, and the one more than four seconds later
+    for after, read in ((0, 0), (63, 0), (64, 1), (1000, 15)):
+        state.looks = state.read = 0
+        state.after = after
+        assert wait(0, 0) is True and (state.looks, state.read) == (after + 1, read)
 
 
 @pytest.mark.parametrize("count", [1, 3, 8])
