@@ -27,7 +27,7 @@ def begin_block(shape: Shape, kind: Kind) -> Any:
     N_WIDE, N_NARROW, WORDS = kind.wide_units, kind.narrow_units, 2 * s.rows * s.stride // 4
     TABLES, WIDE, NARROW, STATE, RED = (lay[n] for n in ("tables", "wide", "narrow", "state", "red"))
     OFF = 128 if kind.unsigned else 0
-    placed = state_place(s.groups if s.grouped else 0, s.stride)
+    placed = state_place(s)
     place_halves, kept_numbers = halves_in_registers(kind, s.held)
     halves_of = gpu.load_shared_longs(HALVES)
 

@@ -29,7 +29,7 @@ from cuda_impl.fast.gpu_moving_steps import (
 )
 from cuda_impl.fast.gpu_moving_x import AHEAD
 from cuda_impl.fast.gpu_moving_x import ZP_H as AHEAD_ZP_H
-from cuda_impl.fast.gpu_units import gather_units, sum_splits, zoneout_step
+from cuda_impl.fast.gpu_units import gather_units, sixteen_out, sum_splits, zoneout_step
 
 float32, int32, int64 = np.float32, np.int32, np.int64
 
@@ -56,7 +56,7 @@ def recurrence(shape: Shape, kind: Kind, many: bool) -> Any:
         lay[n] for n in ("tables", "wide", "narrow", "state", "red", "wx", "spill", "sums", "codes", "meet", "numbers")
     )
     HALF_STATE, LANES, PER_UNIT = RB * STRIDE, 16 // EACH, MOVING_UNIT
-    COPIES, VALID, PACKED, ZONEOUT = s.wx_copies, s.valid, kind.packed, kind.zoneout
+    COPIES, VALID, ZONEOUT = s.wx_copies, s.valid, kind.zoneout
     WX_GATE, LOG_U = 4 * CR * U, U.bit_length() - 1
     WIDE_STEP, NARROW_STEP = int32(8 * U), int32(4 * U)
     # of the place to meet 64 bytes are for the warps of a block, the rest for the blocks of a cluster, by parity
@@ -72,7 +72,7 @@ def recurrence(shape: Shape, kind: Kind, many: bool) -> Any:
     multiply = tensor.multiply_rows(CHUNKS, s.groups, HELD, STRIDE, RED_ROW, RED_GATE)
     wait_one, wait_all, there = gpu.copy_wait(1), gpu.copy_wait(0), barrier_wait()
     finish_wide, finish_plain = mshift_cell(kind.far[0]), mshift_plain_cell(kind.far[0])
-    zoned, gathered = zoneout_step(kind.zoneout), gather_units(EACH)
+    zoned, gathered, stored = zoneout_step(kind.zoneout), gather_units(EACH), sixteen_out(kind)
     of_x, of_state = unit_constants(U)
     lane_numbers, mapped = lane_constants(), map_code()
     looked, state_of_step, summed = found_extremes(), state_numbers(), sum_splits(EACH, KS, RED_SPLIT, RED_GATE)
@@ -365,14 +365,7 @@ def recurrence(shape: Shape, kind: Kind, many: bool) -> Any:
                             gpu.send4(to, told, a, b, c, e)
                     if local < here and lane & (LANES - 1) == 0:
                         where = mine_out + int64(int32(t + 1)) * stride_out + int64(int32(local * H))
-                        if PACKED:
-                            if unit0 + u16 < H:
-                                gpu.store_words4(where, a, b, c, e)
-                        else:
-                            for j in range(16):
-                                if unit0 + u16 + j < H:
-                                    four = a if j < 4 else b if j < 8 else c if j < 12 else e
-                                    gpu.store_byte(where + j, int32(four >> int32(8 * (j & 3))))
+                        stored(where, int32(unit0 + u16), H, a, b, c, e)
                 turn = after
                 if P > 1:
                     cuda.syncthreads()  # the partial sums were read; with one pass the next step begins so

@@ -138,7 +138,7 @@ def unit_codes(shape: Shape, kind: Kind) -> Any:
     WX_ROW, WX_GATE = (12 * U, 4 * U) if s.grouped else (4 * U, 4 * CR * U)
     OFF, ZONEOUT = 128 if kind.unsigned else 0, kind.zoneout
     finish, zoned = finisher(kind), zoneout_step(kind.zoneout)
-    summed, placed = sum_splits(EACH, s.splits, RED_SPLIT, RED_GATE), state_place(s.groups if s.grouped else 0, s.stride)
+    summed, placed = sum_splits(EACH, s.splits, RED_SPLIT, RED_GATE), state_place(s)
 
     def one(
         slot, tid, mine, unit0, first_row, N, H, t, red, place, state, wide0, narrow0, wide1, narrow1, tables_at, far, numbers,
@@ -193,10 +193,10 @@ def send_codes(shape: Shape, kind: Kind) -> Any:
     s = shape
     NT, U, EACH, CL, STRIDE = s.threads, s.units, s.each, s.blocks, s.stride
     LOG_U, LANES = U.bit_length() - 1, 16 // EACH  # how many threads finish 16 units
-    SOLO, PACKED = CL == 1, kind.packed
+    SOLO = CL == 1
     DIRECT = SOLO and EACH == 1  # codes go byte by byte where no other block waits for them
-    OFF, FLIP = (128, -2139062144) if kind.unsigned else (0, 0)  # 0x80808080
-    gathered, spread, placed = gather_units(EACH), spread_words(CL, LANES), state_place(s.groups if s.grouped else 0, STRIDE)
+    OFF = 128 if kind.unsigned else 0
+    gathered, spread, stored, placed = gather_units(EACH), spread_words(CL, LANES), sixteen_out(kind), state_place(s)
 
     def direct(slot, word, tid, lane, mine, u16, unit0, part_rows, here, more, after, arrival, mine_out, H):
         local = int32(part_rows + int32(int32(int32(tid + int32(slot * NT)) * EACH) >> LOG_U))
@@ -215,18 +215,30 @@ def send_codes(shape: Shape, kind: Kind) -> Any:
         else:
             spread(target, arrival, int32(lane & (LANES - 1)), int32(CL) if more and local < here else int32(0), a, b, c, d)
         if local < here and lane & (LANES - 1) == 0:
-            where = mine_out + int64(int32(local * H))
-            a, b, c, d = int32(a ^ FLIP), int32(b ^ FLIP), int32(c ^ FLIP), int32(d ^ FLIP)
-            if PACKED:
-                if unit0 + u16 < H:
-                    gpu.store_words4(where, a, b, c, d)
-            else:
-                for j in range(16):
-                    if unit0 + u16 + j < H:
-                        four = a if j < 4 else b if j < 8 else c if j < 12 else d
-                        gpu.store_byte(where + j, int32(four >> int32(8 * (j & 3))))
+            stored(mine_out + int64(int32(local * H)), int32(unit0 + u16), H, a, b, c, d)
 
     return cuda.jit(device=True, forceinline=True)(direct if DIRECT else send)
+
+
+def sixteen_out(kind: Kind) -> Any:
+    """stored(where, unit, H, a, b, c, d): the codes of sixteen units from `unit` on, those that exist, to a global address."""
+    from numba import cuda
+
+    PACKED = kind.packed
+    FLIP = -2139062144 if kind.unsigned else 0  # 0x80808080
+
+    def stored(where, unit, H, a, b, c, d):
+        a, b, c, d = int32(a ^ FLIP), int32(b ^ FLIP), int32(c ^ FLIP), int32(d ^ FLIP)
+        if PACKED:
+            if unit < H:
+                gpu.store_words4(where, a, b, c, d)
+        else:
+            for j in range(16):
+                if unit + j < H:
+                    four = a if j < 4 else b if j < 8 else c if j < 12 else d
+                    gpu.store_byte(where + j, int32(four >> int32(8 * (j & 3))))
+
+    return cuda.jit(device=True, forceinline=True)(stored)
 
 
 def spread_words(blocks: int, lanes: int) -> Any:
@@ -299,7 +311,7 @@ def stage_codes(shape: Shape) -> Any:
     """
     from numba import cuda
 
-    NT, placed = shape.threads, state_place(shape.groups, 0)
+    NT, placed = shape.threads, state_place(shape)
 
     def stage(slot, word, tid, mine, own):
         r = int32(int32(int32(tid + int32(slot * NT)) * 2) >> 6)
@@ -312,22 +324,13 @@ def put_out(shape: Shape, kind: Kind) -> Any:
     """put(tid, own, here, unit0, out, H): the staged codes to the output, out the address of the first row's first unit."""
     from numba import cuda
 
-    CR, PACKED = shape.pass_rows, kind.packed
-    FLIP = -2139062144 if kind.unsigned else 0  # 0x80808080
+    CR, stored = shape.pass_rows, sixteen_out(kind)
 
     def put(tid, own, here, unit0, out, H):
         column, row = int32(tid // CR), int32(tid % CR)
         u16 = int32(unit0 + 16 * column)
         if column < 4 and row < here and u16 < H:
             a, b, c, d = gpu.load_shared4(int32(own + 16 * tid))
-            a, b, c, d = int32(a ^ FLIP), int32(b ^ FLIP), int32(c ^ FLIP), int32(d ^ FLIP)
-            where = out + int64(int32(row * H) + 16 * column)
-            if PACKED:
-                gpu.store_words4(where, a, b, c, d)
-            else:
-                for j in range(16):
-                    if u16 + j < H:
-                        four = a if j < 4 else b if j < 8 else c if j < 12 else d
-                        gpu.store_byte(where + j, int32(four >> int32(8 * (j & 3))))
+            stored(out + int64(int32(row * H) + 16 * column), u16, H, a, b, c, d)
 
     return cuda.jit(device=True, forceinline=True)(put)

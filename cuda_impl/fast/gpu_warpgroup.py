@@ -12,6 +12,7 @@ from llvmlite import ir
 from numba.cuda.extending import intrinsic
 
 from cuda_impl.fast.gpu_intrinsics import I32, I64, VOID, i32, i64, inline, statement, value_of, void
+from cuda_impl.fast.gpu_layout import Shape
 
 MATRIX = 128  # bytes of a core matrix
 FRAGMENT = 2048  # bytes of the weights of one gate of 64 units and 32 terms, in shared memory
@@ -34,18 +35,17 @@ def fence_state(typing):
     return void(), statement("fence.proxy.async.shared::cta;", "~{memory}")
 
 
-def state_place(tiles: int, stride: int) -> Any:
-    """place(row, unit): where a code of the state lies, in bytes from the first.
-
-    tiles  tiles of 8 rows, where it lies in core matrices: 16 units of all rows, then the next; 0: `stride` bytes a row
-    """
+def state_place(shape: Shape) -> Any:
+    """place(row, unit): where a code of the state lies, in bytes from the first: in core matrices 16 units of all rows, then
+    the next 16, else row by row."""
     from numba import cuda
     from numpy import int32
 
-    if tiles:
+    stride, column_bytes = shape.stride, 16 * shape.pass_rows
+    if shape.grouped:
 
         def place(row, unit):
-            column = int32(int32(unit >> 4) * int32(MATRIX * tiles))
+            column = int32(int32(unit >> 4) * int32(column_bytes))
             return int32(int32(column + int32(row << 4)) + int32(unit & 15))
     else:
 
