@@ -15,23 +15,17 @@ int32, int64 = np.int32, np.int64
 HALVES, HELD_BESIDE = 8, 40  # multipliers of datapath M; fragments of weights that leave room for their halves
 
 
-def begin_block(shape: Shape, kind: Kind) -> Any:
-    """begin(...): what a block does before it loads its weights; gives the numbers as the cells are to have them.
+def copy_constants(kind: Kind, threads: int, units: int, width: int, places: dict[str, int]) -> Any:
+    """constants(tid, base, unit0, wide, narrow, tables): tables and constants of a block's units into shared memory.
 
-    rank, row0, unit0  of the block in its cluster, its first row and its first unit;  the rest as the kernels have it
+    units, width  of the block and of the network;  places  where "tables", "wide" and "narrow" lie from base on
     """
     from numba import cuda
 
-    s, lay = shape, shared_layout(shape, kind)
-    NT, U, WIDTH, VALID = s.threads, s.units, s.width, s.valid
-    N_WIDE, N_NARROW, WORDS = kind.wide_units, kind.narrow_units, 2 * s.rows * s.stride // 4
-    TABLES, WIDE, NARROW, STATE, RED = (lay[n] for n in ("tables", "wide", "narrow", "state", "red"))
-    OFF = 128 if kind.unsigned else 0
-    placed = state_place(s)
-    place_halves, kept_numbers = halves_in_registers(kind, s.held)
-    halves_of = gpu.load_shared_longs(HALVES)
+    NT, U, WIDTH, N_WIDE, N_NARROW = threads, units, width, kind.wide_units, kind.narrow_units
+    TABLES, WIDE, NARROW = (places[n] for n in ("tables", "wide", "narrow"))
 
-    def begin(tid, lane, base, rank, row0, unit0, N, H, h0, out, wide, narrow, tables, numbers):
+    def constants(tid, base, unit0, wide, narrow, tables):
         for i in range(tid, 768, NT):
             gpu.store_shared(int32(base + TABLES + 4 * i), gpu.load_once(tables + int64(4 * i)))
         for i in range(tid, N_WIDE * U * 2, NT):
@@ -41,6 +35,27 @@ def begin_block(shape: Shape, kind: Kind) -> Any:
         for i in range(tid, N_NARROW * U, NT):
             c, u = i // U, i % U
             gpu.store_shared(int32(base + NARROW + 4 * i), gpu.load_once(narrow + (int64(c) * WIDTH + unit0 + u) * int64(4)))
+
+    return cuda.jit(device=True, forceinline=True)(constants)
+
+
+def begin_block(shape: Shape, kind: Kind) -> Any:
+    """begin(...): what a block does before it loads its weights; gives the numbers as the cells are to have them.
+
+    rank, row0, unit0  of the block in its cluster, its first row and its first unit;  the rest as the kernels have it
+    """
+    from numba import cuda
+
+    s, lay = shape, shared_layout(shape, kind)
+    NT, U, VALID, STATE, RED, WORDS = s.threads, s.units, s.valid, lay["state"], lay["red"], 2 * s.rows * s.stride // 4
+    constants = copy_constants(kind, NT, U, s.width, lay)
+    OFF = 128 if kind.unsigned else 0
+    placed = state_place(s)
+    place_halves, kept_numbers = halves_in_registers(kind, s.held)
+    halves_of = gpu.load_shared_longs(HALVES)
+
+    def begin(tid, lane, base, rank, row0, unit0, N, H, h0, out, wide, narrow, tables, numbers):
+        constants(tid, base, unit0, wide, narrow, tables)
         for i in range(tid, WORDS, NT):
             gpu.store_shared(int32(base + STATE + 4 * i), int32(0))
         if tid < 2:

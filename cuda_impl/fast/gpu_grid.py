@@ -13,6 +13,7 @@ import numpy as np
 
 from cuda_impl.fast import gpu_intrinsics as gpu
 from cuda_impl.fast import gpu_tensor as tensor
+from cuda_impl.fast.gpu_begin import copy_constants
 from cuda_impl.fast.gpu_cluster import PATIENCE
 from cuda_impl.fast.gpu_layout import Kind
 from cuda_impl.fast.gpu_units import finisher, zoneout_step
@@ -96,7 +97,7 @@ def recurrence(shape: GridShape, kind: Kind) -> Any:
     ZONEOUT = kind.zoneout
     NONE, WX_BYTES = (int64(0), 8) if DOUBLE else (int32(0), 4)
     product = gpu.load_once_long if DOUBLE else gpu.load_once
-    load = tensor.load_fragments(6 * shape.chunks * LIMBS)
+    load, constants = tensor.load_fragments(6 * shape.chunks * LIMBS), copy_constants(kind, THREADS, UNITS, WIDTH, lay)
     if DOUBLE:
         multiply_two = tensor.multiply_limbs(shape.chunks, shape.groups, STRIDE, PLANE, RED_ROW, RED_GATE)
     else:
@@ -119,15 +120,7 @@ def recurrence(shape: GridShape, kind: Kind) -> Any:
         counter = counters + int64(128) * group
         plane_bytes = int64(N) * int64(LENGTH)
         half_bytes = plane_bytes * int64(LIMBS)
-        for i in range(tid, 768, THREADS):
-            gpu.store_shared(int32(base + TABLES + 4 * i), gpu.load_once(tables + int64(4 * i)))
-        for i in range(tid, N_WIDE * UNITS * 2, THREADS):
-            c, u = i // (2 * UNITS), i % (2 * UNITS)
-            where = wide + (int64(c) * WIDTH + unit0) * int64(8) + int64(4 * u)
-            gpu.store_shared(int32(base + WIDE + 4 * i), gpu.load_once(where))
-        for i in range(tid, N_NARROW * UNITS, THREADS):
-            c, u = i // UNITS, i % UNITS
-            gpu.store_shared(int32(base + NARROW + 4 * i), gpu.load_once(narrow + (int64(c) * WIDTH + unit0 + u) * int64(4)))
+        constants(tid, base, unit0, wide, narrow, tables)
         # this block's part of the first state: codes less the offset, in planes of bytes
         for i in range(tid, here * UNITS, THREADS):
             r, u = i // UNITS, unit0 + i % UNITS
