@@ -200,7 +200,8 @@ def tensor_map(address: int, rows: int, columns: int, tile_rows: int, tile_colum
 
 
 class Maps:
-    """Page-locked room from which tensor maps are copied to the device in the order of a stream, in a recorded graph too."""
+    """Copies tensor maps to the device in the order of a stream; those that a recorded graph copies again at every replay come
+    from page-locked room that is kept."""
 
     def __init__(self) -> None:
         self.rooms, self.used = [self._room()], 0
@@ -209,19 +210,24 @@ class Maps:
     def _room() -> np.ndarray:
         from numba import cuda
 
-        return cuda.pinned_array((256, 16), np.int64)
+        return cuda.pinned_array((64, 16), np.int64)
 
-    def bring(self, tensor: np.ndarray, address: int, stream: int) -> None:
-        """Copy a map to a device address; its place here is not used again."""
+    def bring(self, tensor: np.ndarray, address: int, stream: int, recorded: bool) -> None:
+        """Copy a map to a device address; what is not page-locked has been read when the driver returns."""
         from cuda.bindings import driver
 
+        place = self._kept(tensor) if recorded else tensor
+        checked("cuMemcpyHtoDAsync", driver.cuMemcpyHtoDAsync(address, place.ctypes.data, 128, stream))
+
+    def _kept(self, tensor: np.ndarray) -> np.ndarray:
+        """A map in a place of its own."""
         if self.used == len(self.rooms[-1]):
-            self.rooms.append(self._room())  # the full ones stay: a graph may copy from them again
+            self.rooms.append(self._room())
             self.used = 0
         place = self.rooms[-1][self.used]
         place[:] = tensor
         self.used += 1
-        checked("cuMemcpyHtoDAsync", driver.cuMemcpyHtoDAsync(address, place.ctypes.data, 128, stream))
+        return place
 
 
 class Failure:

@@ -138,15 +138,17 @@ class MovingClusterNetwork(MovingNetwork):
         torch = torch_of(whole)
         continued = isinstance(first, DynamicState) and first.steps > 0
         zoneout = 2 if options.mask is not None else 1 if options.blend else 0
-        key = (*x.shape, reverse, continued, zoneout, stream, torch is None, address(x) % 16)
+        packed = self.kind.packed and address(whole) % 16 == 0  # a view of the caller's may begin anywhere
+        key = (*x.shape, reverse, continued, zoneout, packed, stream, torch is None, address(x) % 16)
         plan = self._plans.get(key)
         if plan is None:
-            chosen = moving_shape(self.params.hidden_size, int(x.shape[1]), replace(self.kind, zoneout=zoneout))
+            kind = replace(self.kind, zoneout=zoneout, packed=packed)
+            chosen = moving_shape(self.params.hidden_size, int(x.shape[1]), kind)
             if chosen is None:
                 return super()._run(x, first, options, reverse, whole, stream)
             if len(self._plans) >= 8:  # each holds an input product
                 self._plans.clear()
-            plan = self._plans[key] = self._planned(torch, x, *chosen, reverse, continued, zoneout, stream)
+            plan = self._plans[key] = self._planned(torch, x, *chosen, reverse, continued, kind, stream)
         row, zero_point, s_b, h0 = self._first_state(first, int(x.shape[1]))
         mask = put(options.mask.astype(np.int8)) if options.mask is not None else self.none
         plan.extremes.arguments.cells[X_EXTREMES].value = address(x)
@@ -191,7 +193,7 @@ class MovingClusterNetwork(MovingNetwork):
         return reals, numbers, scales
 
     def _planned(
-        self, torch: Any, x: Any, shape: Shape, clusters: int, reverse: bool, continued: bool, zoneout: int, stream: int
+        self, torch: Any, x: Any, shape: Shape, clusters: int, reverse: bool, continued: bool, kind: Kind, stream: int
     ) -> Plan:
         from numba import cuda
 
@@ -235,7 +237,7 @@ class MovingClusterNetwork(MovingNetwork):
                 multiply, wide * -(-rows // gpu_input.ROWS), [INT] * 4 + [ADDRESS] * 3 + [INT],
                 rows, inputs, columns, wide, address(codes), address(placed.W), address(wx), 0,
             )  # fmt: skip
-        kernel = cluster_kernel(shape, replace(self.kind, zoneout=zoneout), clusters > 1, device)
+        kernel = cluster_kernel(shape, kind, clusters > 1, device)
         recurrence = launched(
             kernel, shape.blocks * clusters, [INT] * 19 + [REAL] * 3 + [ADDRESS] * 13,
             steps, batch, hidden, int(reverse), int(continued), int(p.h_symmetric), p.shift, p.shift_bias, 0,

@@ -77,6 +77,11 @@ class Plan:
     captured: bool = False
 
 
+def recorded(torch: Any) -> bool:
+    """Whether torch records a CUDA graph on its current stream."""
+    return torch is not None and bool(torch.cuda.is_current_stream_capturing())
+
+
 class ClusterNetwork:
     """A static parameter set on the current device; see cuda_impl.fast.network.prepare."""
 
@@ -147,21 +152,22 @@ class ClusterNetwork:
         if h0 is not None:
             h0 = codes_on_device("h0", h0, (batch, hidden), p.fmt_h, self.dtype_h)
         mode, factor, mask_on_device = placed_options(mask, zoneout, training, (steps, batch, hidden), self.none)
-        kind = replace(self.kind, zoneout=mode) if mode else self.kind
         if out is None:
             out = empty(torch, (steps + 1, batch, hidden), self.dtype_h)
-        x_at = address(x)
-        # within one network kinds differ in zoneout alone, and hashing a whole one would cost more than starting a kernel
-        key = (shape, kind.zoneout, steps, batch, reverse, stream, torch is None, x_at % 16)
+        x_at, out_at = address(x), address(out)
+        packed = self.kind.packed and out_at % 16 == 0  # a view of the caller's may begin anywhere
+        kind = replace(self.kind, zoneout=mode, packed=packed) if mode or packed != self.kind.packed else self.kind
+        # kinds of one network differ in these two alone, and hashing a whole one would cost more than starting a kernel
+        key = (shape, mode, steps, batch, reverse, stream, torch is None, x_at % 16, packed)
         with self._lock:
             plan = self._plans.get(key)
             if plan is None:
                 self._plans = kept_plans(self._plans)  # each holds an input product
                 plan = self._plans[key] = self._planned(torch, shape, kind, steps, batch, x, reverse, stream)
-            plan.captured = plan.captured or (torch is not None and torch.cuda.is_current_stream_capturing())
+            plan.captured = plan.captured or recorded(torch)
             cells = plan.recurrence.arguments.cells
             cells[H0].value = address(h0) if h0 is not None else self._first_state(batch)
-            cells[OUT].value, cells[ZONEOUT_K].value = address(out), factor
+            cells[OUT].value, cells[ZONEOUT_K].value = out_at, factor
             cells[MASK].value = self._none_at if mask_on_device is self.none else address(mask_on_device)
             if steps > 0 and plan.share is not None:
                 self._multiply_beside(torch, plan, x, reverse, plan.share)
@@ -199,7 +205,7 @@ class ClusterNetwork:
         if shape.grouped and steps > 0:
             tiles = empty(torch, (16,), np.int64)
             tensor = driver.tensor_map(address(wx), steps * batch, 3 * shape.width, shape.pass_rows, 3 * shape.units)
-            self.maps.bring(tensor, address(tiles), stream)
+            self.maps.bring(tensor, address(tiles), stream, recorded(torch))
         values = [
             steps, batch, hidden, int(reverse), address(wx if tiles is None else tiles), 0, 0, address(placed["R"]),
             address(placed["wide"]), address(placed["narrow"]), address(placed["tables"]), address(placed["far"]),

@@ -13,6 +13,7 @@ torch = pytest.importorskip("torch")
 
 from cuda_impl.fast import gpu_arrays, gpu_cluster, gpu_driver, gpu_network, gpu_options, gpu_pack  # noqa: E402
 from cuda_impl.fast.gpu_arrays import codes_on_device, torch_dtype, torch_stream  # noqa: E402
+from cuda_impl.fast.gpu_layout import Kind  # noqa: E402
 from golden.spec.errors import ParameterError  # noqa: E402
 from golden.spec.formats import INT8, UINT8, IntFormat  # noqa: E402
 from tests.verification.small import mshift_set  # noqa: E402
@@ -96,9 +97,11 @@ class Placed:
 @pytest.fixture
 def network(monkeypatch):
     """A network whose launches note their arguments: (kernel, stream, the values of its cells)."""
-    started, placed, brought = [], [], []
+    started, placed, brought, kinds = [], [], [], []
 
     def loaded(key, build, shared, cluster, threads):
+        kinds.extend(part for part in key if isinstance(part, Kind))
+
         def launch(blocks, stream, arguments):
             cells = arguments.cells
             return SimpleNamespace(
@@ -119,7 +122,7 @@ def network(monkeypatch):
     for cached in (gpu_network.recurrence_kernel, gpu_network.input_kernel):
         cached.cache_clear()
     network = gpu_network.ClusterNetwork(mshift_set())
-    network.stream, network.started, network.placed, network.brought = 0, started, placed, brought
+    network.stream, network.started, network.placed, network.brought, network.kinds = 0, started, placed, brought, kinds
     yield network
     for cached in (gpu_network.recurrence_kernel, gpu_network.input_kernel):
         cached.cache_clear()
@@ -139,15 +142,29 @@ def test_a_tensor_map_is_made_with_the_plan_and_copied_in_its_stream(network):
         large.forward(codes(steps, batch, 16))
     (plan,) = large._plans.values()
     assert plan.shape.grouped and plan.tiles.shape == (16,)
-    ((sizes, address, stream),) = network.brought  # once
+    ((sizes, address, stream, kept),) = network.brought  # once
     width = plan.shape.width
     assert sizes == (plan.wx.data_ptr(), steps * batch, 3 * width, plan.shape.pass_rows, 192)
-    assert (address, stream) == (plan.tiles.data_ptr(), 5)
+    assert (address, stream, kept) == (plan.tiles.data_ptr(), 5, False)
     assert plan.recurrence.arguments.cells[4].value == address  # in the place of the input products
     ordered = large._weights(plan.shape)["W"].array
     assert np.array_equal(ordered, gpu_pack.input_fragments(W, width, 64))
     large.forward(codes(steps, 2, 16))
     assert len(network.brought) == 1 and not list(large._plans.values())[1].shape.grouped
+
+
+def test_an_output_that_begins_anywhere_is_not_written_sixteen_bytes_at_a_time(network):
+    rng, hidden = np.random.default_rng(0), 32
+    W, R = (rng.integers(-20, 21, (length, 3 * hidden)).astype(np.int8) for length in (16, hidden))
+    zeros = np.zeros(3 * hidden, np.int32)
+    made = gpu_network.ClusterNetwork(mshift_set(W=W, R=R, bx=zeros, br=zeros))
+    room = torch.zeros(5 * 3 * hidden + 32, dtype=torch.int8)
+    room = room[-room.data_ptr() % 16 :]
+    for first, kinds in ((0, [True]), (1, [True, False]), (8, [True, False]), (16, [True, False])):
+        out = room[first:][: 5 * 3 * hidden].view(5, 3, hidden)
+        assert made.forward(codes(4, 3, 16), out=out) is out
+        assert [kind.packed for kind in network.kinds] == kinds and len(made._plans) == len(kinds)
+        assert network.started[-1][2][6] == out.data_ptr()
 
 
 def test_a_wait_at_a_barrier_ends_when_its_time_is_over(monkeypatch):
@@ -185,11 +202,14 @@ def test_maps_are_copied_from_places_of_their_own(count, monkeypatch):
     monkeypatch.setattr(gpu_driver.Maps, "_room", staticmethod(lambda: np.zeros((3, 16), np.int64)))
     maps = gpu_driver.Maps()
     for i in range(count):
-        maps.bring(np.full(16, i), 4096 + i, 7)
+        maps.bring(np.full(16, i), 4096 + i, 7, True)
     rooms = np.concatenate(maps.rooms)
     assert len(maps.rooms) == -(-count // 3) and rooms[:count, 3].tolist() == list(range(count))
     assert [(at, size, stream) for at, _, size, stream in copies] == [(4096 + i, 128, 7) for i in range(count)]
     assert len({source for _, source, _, _ in copies}) == count
+    given, rooms = np.full(16, 77), len(maps.rooms)
+    maps.bring(given, 9000, 7, False)
+    assert copies[-1] == (9000, given.ctypes.data, 128, 7) and (len(maps.rooms), maps.used) == (rooms, 1 + (count - 1) % 3)
 
 
 def test_a_second_run_takes_the_plan_of_the_first(network):
