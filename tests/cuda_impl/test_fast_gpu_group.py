@@ -79,6 +79,17 @@ def test_a_graph_that_is_recorded_before_anything_else_ran_on_its_stream():
     assert np.array_equal(on_host(first), forward(p, x).h)
 
 
+@pytest.mark.parametrize(("hidden", "batch"), [(1024, 64), (256, 3), (64, 9)])
+def test_an_output_may_begin_anywhere(hidden, batch):
+    torch = pytest.importorskip("torch")
+    p = network(16, hidden)
+    made, x = ClusterNetwork(p), codes(p.fmt_x, (4, batch, 16))
+    room, wanted = torch.zeros(5 * batch * hidden + 16, dtype=torch.int8, device="cuda"), forward(p, x).h
+    for first in (0, 1, 8, 0):
+        out = room[first:][: 5 * batch * hidden].view(5, batch, hidden)
+        assert np.array_equal(on_host(made.forward(torch.from_numpy(x).cuda(), out=out)), wanted)
+
+
 @pytest.mark.parametrize("grouped", [False, True])
 def test_a_product_that_never_comes_ends_in_an_error(grouped, monkeypatch):
     torch = pytest.importorskip("torch")

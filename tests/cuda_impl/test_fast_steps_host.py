@@ -14,6 +14,7 @@ from cuda_impl.fast.network import narrowest_dtype
 from golden.sequence import forward
 from golden.spec.formats import IntFormat
 from golden.spec.params import MAX_RRH_MULTIPLIER, MShift
+from golden.spec.rounding import Rounding
 from tests.cuda_impl.test_fast_gpu import codes, network
 from tests.verification.small import mshift_set
 
@@ -122,3 +123,35 @@ def test_runs_of_the_network_on_the_host(name, hidden, each, monkeypatch):
     assert machine.replays > 0 and len(made._rooms) == 1
     empty = made.forward(torch.zeros((0, batch, 16), dtype=getattr(torch, narrowest_dtype(p.fmt_x).name)), h0)
     assert np.array_equal(empty.numpy()[0], h0)
+
+
+MOVED = [
+    (15, {}),
+    (14, {"gate.z_pre": -1, "gate.r_pre": -1, "gate.g_pre": -1}),
+    (13, {"op.Rh_add_br": -1}),
+    (11, {"op.old_contrib": 1, "op.new_contrib": 1}),
+    (8, {"gate.z_pre": -1, "gate.r_pre": -1, "gate.g_pre": -1, "op.Rh_add_br": -1, "op.old_contrib": 1, "op.new_contrib": 1}),
+    (6, {"gate.z_pre": 1}),
+    (5, {"matmul.Rh": -1}),
+    (3, {"op.old_contrib": -1}),
+    (0, {"gate.z_pre": 1, "op.Rh_add_br": 1, "op.new_contrib": -1}),
+]
+
+
+@pytest.mark.ptx
+@pytest.mark.parametrize("rounding", [Rounding.TIES_AWAY, Rounding.TIES_EVEN])
+@pytest.mark.parametrize(("still", "changes"), MOVED)
+def test_shifts_that_a_kernel_knows_of(still, changes, rounding, monkeypatch):
+    torch = pytest.importorskip("torch")
+    from tests.cuda_impl.steps_on_host import host_machine
+
+    host_machine(monkeypatch, torch)
+    from cuda_impl.fast.gpu_steps_network import StepNetwork
+
+    p = network(16, 6, "pot")
+    moved = {key: replace(p.operators[key], exponent=p.operators[key].exponent + by) for key, by in changes.items()}
+    p = replace(p, operators={**p.operators, **moved}, rounding=rounding)
+    made = StepNetwork(p)
+    assert made.kind.still == still and made.constants.plain
+    x, h0 = codes(p.fmt_x, (3, 30, 16), still), codes(p.fmt_h, (30, 6), 1)
+    assert np.array_equal(made.forward(torch.from_numpy(x), h0).numpy(), forward(p, x, h0).h)
