@@ -24,9 +24,10 @@ def copy_constants(kind: Kind, threads: int, units: int, width: int, places: dic
 
     NT, U, WIDTH, N_WIDE, N_NARROW = threads, units, width, kind.wide_units, kind.narrow_units
     TABLES, WIDE, NARROW = (places[n] for n in ("tables", "wide", "narrow"))
+    TABLE_WORDS = kind.table_words
 
     def constants(tid, base, unit0, wide, narrow, tables):
-        for i in range(tid, 768, NT):
+        for i in range(tid, TABLE_WORDS, NT):
             gpu.store_shared(int32(base + TABLES + 4 * i), gpu.load_once(tables + int64(4 * i)))
         for i in range(tid, N_WIDE * U * 2, NT):
             c, u = i // (2 * U), i % (2 * U)

@@ -50,7 +50,7 @@ def recurrence(shape: Shape, kind: Kind) -> Any:
     )
     N_WIDE, N_NARROW, ARRIVING = kind.wide_units, kind.narrow_units, CR * (WIDTH - U)
     WIDE_STEP, NARROW_STEP = int32(8 * U), int32(4 * U)
-    RESIDENT = not (N_WIDE or kind.datapath == "pot")
+    RESIDENT = not N_WIDE and (kind.datapath != "pot" or kind.real)
     wide_of, narrow_of = gpu.load_shared_longs(max(1, N_WIDE)), gpu.load_shared_words(max(1, N_NARROW))
     load = tensor.load_fragments(HELD)
     multiply = warpgroup.multiply_group(CHUNKS, s.groups, HELD, RED_ROW, RED_GATE)

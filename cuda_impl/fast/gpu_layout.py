@@ -29,6 +29,8 @@ POT_BOUNDS = (
 )  # fmt: skip
 """Bounds less the operator's zero point (of the gate inputs the bounds themselves), then zero points."""
 
+REAL_TABLE = 264
+"""Entries of a gate's table where a unit is found in binary32: 257, and room so that the next begins at a multiple of 32 bytes."""
 
 MOVING_UNIT = 12
 """int32 per unit of a set with moving ranges, gates z, r, g each: column sums of W and of R, then codes of bx, br."""
@@ -138,6 +140,7 @@ class Kind:
     plain     datapath M: no intermediate leaves int32; datapath P: products are shifted right by 1...30
     left      datapath P: whether any other shift goes to the left
     still     datapath P: which of the other shifts are known, the sum of STILL_Wx ... SHIFTED
+    real      datapath P: whether a unit is found in binary32 that is exact
     moving    whether ranges move, so that the constants of the units are found anew at every step
     """
 
@@ -152,6 +155,7 @@ class Kind:
     left: bool = True
     moving: bool = False
     still: int = 0
+    real: bool = False
 
     @property
     def wide_units(self) -> int:
@@ -167,13 +171,18 @@ class Kind:
             return len(MSHIFT_NARROW) + (len(MSHIFT_WIDE) if self.plain else 0)
         return 0 if self.wide else len(POT_UNIT)
 
+    @property
+    def table_words(self) -> int:
+        """int32 of the three tables in shared memory."""
+        return 3 * (REAL_TABLE if self.real else 256)
+
 
 def shared_layout(shape: Shape, kind: Kind) -> dict[str, int]:
     """Where everything lies in shared memory, in bytes, and `total`."""
     out, at = {}, 128 if shape.grouped else 64
     line = 128 if shape.grouped else 16  # what copies of tiles want
     for name, size in (
-        ("tables", 3072),
+        ("tables", 4 * kind.table_words),
         ("wide", kind.wide_units * shape.units * 8),
         ("narrow", kind.narrow_units * shape.units * 4),
         ("state", 2 * shape.rows * shape.stride),

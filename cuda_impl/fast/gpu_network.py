@@ -16,6 +16,7 @@ from cuda_impl.fast.gpu_arrays import address, codes_on_device, empty, kept_plan
 from cuda_impl.fast.gpu_cluster import signature
 from cuda_impl.fast.gpu_layout import COLUMNS, Kind, Shape, shared_layout
 from cuda_impl.fast.gpu_options import placed_options, stepped
+from cuda_impl.fast.gpu_pack_real import pot_constants
 from cuda_impl.fast.gpu_shape import piece_steps, shape_for, share_before
 from cuda_impl.fast.gpu_steps_plan import worth_steps
 from cuda_impl.fast.network import narrowest_dtype
@@ -97,7 +98,7 @@ class ClusterNetwork:
             width = gpu_pack.pot_width(params)
             if width is None:
                 raise ParameterError("params", "a set whose intermediates need more than 62 bits", "a narrower one")
-            self.constants = gpu_pack.pot_constants(params, width)
+            self.constants = pot_constants(params, width)
             self.kind = Kind("pot", self.constants.far_gates, width == 64, gpu_pack.is_even(params))
             self.zero_point = params.operators["input.h"].zero_point
             self.number = ADDRESS if width == 64 else INT

@@ -127,7 +127,7 @@ class Constants:
     tables        int32 [3, 256] for gate inputs of at most 8 bits
     far           int32 [3, 65536], for wider ones; one number where there is none
     far_gates     for each gate whether its table is among the far ones
-    plain, left, still  as gpu_layout.Kind has them
+    plain, left, still, real  as gpu_layout.Kind has them
     """
 
     wide: np.ndarray
@@ -139,11 +139,12 @@ class Constants:
     plain: bool
     left: bool = True
     still: int = 0
+    real: bool = False
 
     @property
     def known(self) -> dict[str, Any]:
         """What a Kind takes over."""
-        return {"plain": self.plain, "left": self.left, "still": self.still}
+        return {"plain": self.plain, "left": self.left, "still": self.still, "real": self.real}
 
 
 def gate_tables(formats: tuple[IntFormat, ...], tables: tuple[Any, ...]) -> tuple[np.ndarray, np.ndarray, tuple]:

@@ -13,13 +13,13 @@ from numba.core import cgutils
 from numba.cuda.extending import intrinsic
 
 from cuda_impl.fast import gpu_intrinsics as gpu
-from cuda_impl.fast.gpu_layout import Kind
+from cuda_impl.fast.gpu_layout import REAL_TABLE, Kind
 from cuda_impl.fast.gpu_units import finisher, zoneout_step
 
 int32, int64 = np.int32, np.int64
 
 THREADS, WARPS = 256, 8
-SHARED = 3072  # three tables of 256 int32
+SHARED = 4 * 3 * REAL_TABLE  # the longest tables
 WORDS = 8  # int32: the addresses of the first state that the span writes and of its mask, and the blend factor
 # positions among the arguments of a step
 OFFSET, OLD, NEW, WX = 5, 6, 7, 9
@@ -91,7 +91,7 @@ def step_kernel(kind: Kind, each: int) -> Any:
     from numba import cuda
 
     N_WIDE, N_NARROW, ZONEOUT, EACH = kind.wide_units, kind.narrow_units, kind.zoneout, each
-    OFF = 128 if kind.unsigned else 0
+    OFF, TABLE_WORDS = 128 if kind.unsigned else 0, kind.table_words
     wide_of, narrow_of = load_words(max(1, N_WIDE), True), load_words(max(1, N_NARROW), False)
     fetch, finish, zoned = fetch_products(each), finisher(kind), zoneout_step(kind.zoneout)
 
@@ -112,8 +112,8 @@ def step_kernel(kind: Kind, each: int) -> Any:
         at_rh = rh + int64(row) * line + int64(unit) * int64(4)
         at_state = int64(row) * int64(width) + int64(unit)
         at_out = offset + int64(row) * int64(H) + int64(unit)
-        for i in range(3):
-            at = int32(4 * int32(tid + int32(THREADS * i)))
+        for i in range(tid, TABLE_WORDS, THREADS):
+            at = int32(4 * int32(i))
             gpu.store_shared(int32(base + at), gpu.load_once(tables + int64(at)))
         at_wide = wide + int64(unit) * int64(8) if N_WIDE > 0 else wide
         at_narrow = narrow + int64(unit) * int64(4) if N_NARROW > 0 else narrow

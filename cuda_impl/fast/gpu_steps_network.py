@@ -21,6 +21,7 @@ from cuda_impl.fast.gpu_arrays import address, codes_on_device, empty, put, stre
 from cuda_impl.fast.gpu_layout import COLUMNS, Kind
 from cuda_impl.fast.gpu_network import input_kernel
 from cuda_impl.fast.gpu_options import placed_options
+from cuda_impl.fast.gpu_pack_real import pot_constants
 from cuda_impl.fast.gpu_steps_plan import SPAN_BYTES, padded_rows, padded_width, row_groups, span_steps, spans
 from cuda_impl.fast.gpu_twin import TwinNetwork
 from cuda_impl.fast.network import narrowest_dtype
@@ -101,7 +102,7 @@ class StepNetwork:
             width = gpu_pack.pot_width(params)
             if width is None:
                 raise ParameterError("params", "a set whose intermediates need more than 62 bits", "a narrower one")
-            self.constants = gpu_pack.pot_constants(params, width)
+            self.constants = pot_constants(params, width)
             kind = Kind("pot", self.constants.far_gates, width == 64, gpu_pack.is_even(params))
             self.zero_point = params.operators["input.h"].zero_point
             self.number = ADDRESS if width == 64 else INT

@@ -15,6 +15,7 @@ from numba.cuda.extending import intrinsic
 from cuda_impl.fast import gpu_intrinsics as gpu
 from cuda_impl.fast.gpu_cells import mshift_cell, mshift_plain_cell, pot_cell
 from cuda_impl.fast.gpu_layout import Kind, Shape
+from cuda_impl.fast.gpu_real import real_cell
 from cuda_impl.fast.gpu_warpgroup import state_place, store_shared_short
 
 int32, int64 = np.int32, np.int64
@@ -32,7 +33,7 @@ def finisher(kind: Kind) -> Any:
     from numba import cuda
 
     if kind.datapath == "pot":
-        cell = pot_cell(kind.far, kind.wide, kind.even, kind.left, kind.plain, kind.still)
+        cell = real_cell(kind.still) if kind.real else pot_cell(kind.far, kind.wide, kind.even, kind.left, kind.plain, kind.still)
     else:
         cell = mshift_plain_cell(kind.far[0]) if kind.plain else mshift_cell(kind.far[0])
     if kind.wide_units:

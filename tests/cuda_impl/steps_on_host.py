@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from cuda_impl.fast import gpu_cells, gpu_options, gpu_steps, gpu_steps_network, gpu_units
+from tests.cuda_impl.real_on_host import replace_operations
 
 int32, int64 = np.int32, np.int64
 SHARED = np.zeros(gpu_steps.SHARED, np.uint8)
@@ -159,6 +160,7 @@ def host_machine(monkeypatch: Any, torch: Any) -> Machine:
         monkeypatch.setattr(module, "gpu", OPERATIONS)
     for name in ("half_of", "load_far", "load_shared", "multiply_add", "shift_down"):
         monkeypatch.setattr(gpu_cells, name, getattr(OPERATIONS, name))
+    replace_operations(monkeypatch, OPERATIONS.load_shared)
     monkeypatch.setattr(gpu_steps, "load_words", load_words)
     monkeypatch.setattr(cuda, "jit", lambda **_: lambda function: function)
     monkeypatch.setattr(cuda, "threadIdx", PLACE)
