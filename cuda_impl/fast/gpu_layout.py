@@ -30,7 +30,7 @@ POT_BOUNDS = (
 """Bounds less the operator's zero point (of the gate inputs the bounds themselves), then zero points."""
 
 REAL_TABLE = 264
-"""Entries of a gate's table where a unit is found in binary32: 257, and room so that the next begins at a multiple of 32 bytes."""
+"""Entries of a gate's table where a unit is found in binary32: one for each code, one more, and room up to a multiple of 8."""
 
 MOVING_UNIT = 12
 """int32 per unit of a set with moving ranges, gates z, r, g each: column sums of W and of R, then codes of bx, br."""

@@ -82,14 +82,15 @@ def _constants(p: PotParams) -> Constants:
     ops, away = p.operators, p.rounding is Rounding.TIES_AWAY
     fmt = {name: ops[key].fmt for name, key in zip(OPERATORS, KEYS)}
     zero = {name: ops[key].zero_point for name, key in zip(OPERATORS, KEYS)}
-    centred = {name: (fmt[name].qmin - zero[name], fmt[name].qmax - zero[name]) for name in ("Wx", "Rh", "A", "P", "O", "N", "h")}
+    stages = ("Wx", "Rh", "A", "P", "O", "N", "h")
+    centred = {name: (fmt[name].qmin - zero[name], fmt[name].qmax - zero[name]) for name in stages}
     bounds = centred | {gate: (fmt[f"{gate}_pre"].qmin, fmt[f"{gate}_pre"].qmax) for gate in "zrg"}
     must([high - low <= 255 and max(-low, high) <= TERM for low, high in bounds.values()])
     reach = {name: max(-low, high) for name, (low, high) in bounds.items()}
     names = ("Wx_z", "Rh_z", "Wx_r", "Rh_r", "A", "P", "Wx_g", "P_g", "O", "N", "O_h", "N_h")
     shifts = {name: int(s) for name, s in zip(names, move_shifts(p))}
     still = still_moves(list(shifts.values())) & (STILL_Wx + STILL_A + STILL_SUM)
-    sources = {"Wx_z": "Wx", "Wx_r": "Wx", "Wx_g": "Wx", "Rh_z": "Rh", "Rh_r": "Rh", "A": "Rh", "P_g": "P", "O_h": "O", "N_h": "N"}
+    sources = {name: name.split("_")[0] for name in names if "_" in name} | {"A": "Rh"}
     for name, source in sources.items():
         moved(reach[source], shifts[name])
 
@@ -98,7 +99,7 @@ def _constants(p: PotParams) -> Constants:
     numbers |= {f"{name}_low": -low / 256 - BIG for name, (low, _high) in centred.items() if name != "A"}
     if still & STILL_SUM:
         numbers["h_low"] = (bounds["O"][1] + bounds["N"][1] - bounds["h"][0]) / 256
-    numbers |= {name: 256 * float(factor(shifts[name], away)) for name in sources}  # of what is in steps of 1/256
+    numbers |= {name: 256 * float(factor(shifts[name], away)) for name in sources}  # of steps of 1/256
     tables, old = _tables(p, shifts, reach, away)
     numbers |= {"old": old, "old_zero": -zero["h"] * old, "one": one_of(p) - zero["z"]}
     bits = {name: int(words(value)) for name, value in numbers.items()}
@@ -118,8 +119,7 @@ def _constants(p: PotParams) -> Constants:
 
 
 def _tables(p: PotParams, shifts: dict[str, int], reach: dict[str, int], away: bool) -> tuple[np.ndarray, float]:
-    """int32 [3, REAL_TABLE]: what each gate's input less its least looks up, the last value for all beyond; and the factor that
-    belongs to h."""
+    """int32 [3, REAL_TABLE], what each gate's input less its least finds, the last one for all beyond; the factor of h."""
     ops = p.operators
     near, _far, far_gates = gate_tables(tuple(ops[f"gate.{k}_pre"].fmt for k in "zrg"), (p.act_z, p.act_r, p.act_g))
     must(not any(far_gates))

@@ -1,15 +1,13 @@
 """One unit of datapath P in binary32 that is exact, for the fast GPU kernels of sets of at most 8 bits.  [SPEC GP]
 
-A multiprocessor does twice as many operations on binary32 as on integers. A code less its zero point is held as a multiple
-of 1/256; every sum and product of such numbers that occurs here is one that binary32 has, so no operation rounds but one:
-adding 1.5 * 2^15 leaves steps of 1/256, and that is RS. gpu_pack_real.py says when a set is taken, and why that is exact.
+A multiprocessor does twice as many operations on binary32 as on integers, and saturates to [0, 1] for nothing. A code less its
+zero point is held as a multiple of 1/256. No operation rounds but one, which is RS: gpu_pack_real.py says why, of which sets.
 
-RS(x, s)   one multiplication and addition: x * 2^-s + 1.5 * 2^15, ties to even. Ties go away from zero where the factor is
-           2^-s * (1 + e): x stays an integer, so a tie is pushed off the middle and nothing else reaches it
-sat        a = min(max(v - low, 0), 1), b = min(max(span - a, 0), 1), and the code is high - b: the unit saturates to [0, 1]
-           for nothing, and span = high - low is less than 1
-tables     lie by b, and what is looked up is read at an address that one multiplication and addition makes: the bits of a
-           small integer are those of the binary32 number that many times 2^-149
+RS      x * f + 1.5 * 2^15, where f is 2^-s, and a little more where ties go away from zero: binary32 has steps of 1/256 there
+sat     a = max(0, min(1, v - low)), b = max(0, min(1, span - a)), and the code is high - b; span = high - low is below 1
+tables  are read at an address that is computed as binary32: to add e to a number whose bits are the address of the first entry
+        adds 4 to the bits for every step of 1/256, where e is 1024 times what adds 1 to them. A gate's input above its upper
+        bound finds one more entry, so that a alone is enough
 """
 
 from __future__ import annotations
@@ -37,10 +35,10 @@ REAL_NUMBERS = (
     "one",  # less the zero point of z
     "count", "first",  # int32: h_span * 256, and qmin of the state
 )  # fmt: skip
-"""What a kernel reads beside the constants of the units, in this order: binary32 by their bits. A low is what is added for the
-lower bound to become 0, a span the distance of the bounds, a high the upper one; as REAL says, of codes less zero points."""
+"""What a kernel reads beside the constants of the units, in this order: binary32 by their bits, in steps of 1/256. A low is
+what is added for the lower bound to become 0, a span the distance of the bounds, a high the upper bound less the zero point."""
 BIG, LESS_BIG = 0x47400000, -0x38C00000  # the bits of 1.5 * 2^15 and of -1.5 * 2^15
-ENTRY, UNIT = 0x44800000, 256 - 2**31  # 4 * 256, and -2^-141: what makes steps of 1/256 to steps of 4 bytes, and to -1 * 2^-149
+ENTRY, UNIT = 0x44800000, 256 - 2**31  # of 1024 and of -2^-141: 1/256 becomes 4, and less 2^-149, whose bits are those of 1
 
 
 @intrinsic
@@ -106,8 +104,8 @@ def real_cell(still: int) -> Any:
 
     still   what is known of the shifts, as Kind has it
     units   as POT_UNIT: int32 up to the shifts, then binary32 by their bits: factors of RS, and what is added to aligned terms
-    shared  shared address of the three tables by b: z less its zero point, r likewise times the factor of RS for P, g likewise
-            times that for N
+    shared  shared address of the three tables, REAL_TABLE entries each: z less its zero point, r likewise times the factor
+            of RS for P, g likewise times that for N
     k       REAL_NUMBERS
     """
     from numba import cuda
@@ -117,19 +115,20 @@ def real_cell(still: int) -> Any:
 
     (
         WX_LOW, WX_SPAN, RH_LOW, RH_SPAN, A_SPAN, P_LOW, P_SPAN, O_LOW, O_SPAN, N_LOW, N_SPAN, H_LOW, H_SPAN,
-        WX_HIGH, RH_HIGH, A_HIGH, P_HIGH, O_HIGH, N_HIGH, WX_Z, WX_R, WX_G, RH_Z, RH_R, A_MOVE, P_G, O_H, N_H, OLD, OLD_ZERO, ONE,
-        COUNT, FIRST,
+        WX_HIGH, RH_HIGH, A_HIGH, P_HIGH, O_HIGH, N_HIGH, WX_Z, WX_R, WX_G, RH_Z, RH_R, RH_A, P_G, O_H, N_H,
+        OLD, OLD_ZERO, ONE, COUNT, FIRST,
     ) = range(len(REAL_NUMBERS))  # fmt: skip
     load_z, load_r, load_g = (load_table(gate) for gate in range(3))
 
+    @device
     def moved(b, high, factor):  # RS of a saturated code, plus BIG
         return fused(minus(as_real(high), b), as_real(factor), as_real(BIG))
 
+    @device
     def saturated(v, low, span):
         return minus_unit(as_real(span), plus_unit(v, as_real(low)))
 
-    moved, saturated = device(moved), device(saturated)
-
+    @device
     def product(total, factor, low, span):
         return saturated(fused(real_of(total), as_real(factor), as_real(BIG)), low, span)
 
@@ -161,10 +160,10 @@ def real_cell(still: int) -> Any:
             old = plus(moved(O, O_high, O_h), as_real(LESS_BIG))
             return plus_unit(old, plus(moved(N, N_high, N_h), as_real(low)))
 
-    product, term, operand, total_of = device(product), device(term), device(operand), device(total_of)
+    term, operand, total_of = device(term), device(operand), device(total_of)
 
     @device
-    def place(a, shared):  # of an entry for a code, from the address of the first
+    def place(a, shared):  # the address of an entry, from that of the first: in a cluster its upper bits are not 0
         first = as_real(shared)
         one = minus(as_real(int32(shared + 1)), first)  # what is added for the bits to grow by 1
         return bits_of(fused(a, fused(one, as_real(ENTRY), as_real(0)), first))
@@ -178,7 +177,7 @@ def real_cell(still: int) -> Any:
         R_g = product(int32(Rh_g + units[5]), units[11], k[RH_LOW], k[RH_SPAN])
         z_in = plus_unit(moved(R_z, k[RH_HIGH], k[RH_Z]), term(W_z, k[WX_HIGH], k[WX_Z], units[12]))
         r_in = plus_unit(moved(R_r, k[RH_HIGH], k[RH_R]), term(W_r, k[WX_HIGH], k[WX_R], units[13]))
-        A = minus_unit(as_real(k[A_SPAN]), operand(R_g, k[RH_HIGH], k[A_MOVE], units[14]))
+        A = minus_unit(as_real(k[A_SPAN]), operand(R_g, k[RH_HIGH], k[RH_A], units[14]))
         z = load_z(place(z_in, shared))
         r = load_r(place(r_in, shared))
         P = saturated(fused(r, minus(as_real(k[A_HIGH]), A), as_real(BIG)), k[P_LOW], k[P_SPAN])

@@ -33,7 +33,8 @@ def finisher(kind: Kind) -> Any:
     from numba import cuda
 
     if kind.datapath == "pot":
-        cell = real_cell(kind.still) if kind.real else pot_cell(kind.far, kind.wide, kind.even, kind.left, kind.plain, kind.still)
+        numbers = kind.far, kind.wide, kind.even, kind.left, kind.plain, kind.still
+        cell = real_cell(kind.still) if kind.real else pot_cell(*numbers)
     else:
         cell = mshift_plain_cell(kind.far[0]) if kind.plain else mshift_cell(kind.far[0])
     if kind.wide_units:

@@ -14,7 +14,7 @@ float32, float64, int32 = np.float32, np.float64, np.int32
 
 
 def fused(a: Any, b: Any, c: Any) -> Any:
-    """a * b + c of binary32, rounded once: the product is exact in binary64, the sum there is rounded to odd, then to binary32."""
+    """a * b + c of binary32, rounded once: binary64 has the product, the sum is rounded to odd there and then to binary32."""
     product, added = float64(a) * float64(b), float64(c)
     total = product + added
     part = total - product

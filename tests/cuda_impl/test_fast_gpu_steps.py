@@ -44,18 +44,27 @@ def built(inputs: int, hidden: int, name: str):
     if name == "pot wide":
         p = pot_params(gru, ranges)
         return replace(p, operators={**p.operators, "op.rRh": replace(p.operators["op.rRh"], exponent=30)})
+    if name == "pot 32":
+        p = pot_params(gru, ranges)
+        return replace(p, operators={**p.operators, "op.Rh_add_br": replace(p.operators["op.Rh_add_br"], zero_point=400)})
     return pot_params(gru, ranges, formats={"pot far": gates, "pot unsigned": {"input.x": UINT8, "input.h": UINT8}}[name])
 
 
-FORMS = ("mshift", "mshift far", "mshift wide", "pot", "pot 5", "pot even", "pot far", "pot wide", "pot unsigned")
+FORMS = (
+    "mshift", "mshift far", "mshift wide", "pot", "pot 5", "pot even", "pot 32", "pot far", "pot wide", "pot unsigned",
+)  # fmt: skip
 
 
 def test_the_forms_are_what_their_names_say():
     from cuda_impl.fast import gpu_pack
+    from cuda_impl.fast.gpu_pack_real import pot_constants
 
     for name in FORMS:
         p = built(9, 7, name)
         assert fits_bytes(p) and takes(p)
+        if name.startswith("pot"):
+            real = pot_constants(p, gpu_pack.pot_width(p)).real
+            assert real == (name in ("pot", "pot 5", "pot even", "pot unsigned")), name
         wide = gpu_pack.pot_width(p) == 64 if name.startswith("pot") else not gpu_pack.mshift_constants(p).plain
         assert wide == name.endswith("wide"), name
     assert built(9, 7, "pot unsigned").fmt_x == built(9, 7, "pot unsigned").fmt_h == UINT8

@@ -13,6 +13,9 @@ pytestmark = [pytest.mark.ptx]
 FLOATING = re.compile(r"\b(?:add|sub|mul|fma|div|cvt)(?:\.\w+)*\.f(?:16|32|64)\b")
 
 
+BINARY32 = re.compile(r"\b(?:add|sub|mul|fma|mad|div|rcp|sqrt|min|max)\.\S*f32\b")
+
+
 class _Device:
     compute_capability = (9, 0)
 
@@ -56,6 +59,25 @@ def test_the_recurrence_stays_in_registers(hidden, batch, datapath, compiled, tm
     text = compiled(recurrence(shape, kind), signature(kind, 30 if datapath == "mshift" else 73))
     assert text.count("mma.sync.aligned.m16n8k32") == 6 * shape.chunks * shape.groups
     assert FLOATING.findall(text) == []
+    _registers, spilled = assembled(text, tmp_path, shape.threads)
+    assert spilled <= 64
+
+
+@pytest.mark.parametrize(("hidden", "batch", "grouped"), [(64, 1, 0), (256, 32, 0), (1024, 64, 1), (1000, 120, 1)])
+@pytest.mark.parametrize("still", [0, 7])
+def test_units_in_binary32_stay_in_registers_and_round_every_operation(hidden, batch, grouped, still, compiled, tmp_path):
+    from cuda_impl.fast import gpu_cluster, gpu_group
+    from cuda_impl.fast.gpu_driver import for_this_chip
+    from cuda_impl.fast.gpu_layout import Kind
+    from cuda_impl.fast.gpu_real import REAL_NUMBERS
+    from cuda_impl.fast.gpu_shape import shape_for
+
+    kind = Kind("pot", (False,) * 3, plain=True, left=False, still=still, real=True, packed=hidden % 16 == 0)
+    shape = shape_for(hidden, batch, kind, batch * hidden * hidden * 3, grouped=bool(grouped))
+    kernel = (gpu_group if grouped else gpu_cluster).recurrence(shape, kind)
+    text = for_this_chip(compiled(kernel, gpu_cluster.signature(kind, len(REAL_NUMBERS))))
+    assert set(BINARY32.findall(text)) == {f"{op}.f32" for op in ("fma.rn", "add.rn", "sub.rn", "add.rn.sat", "sub.rn.sat")}
+    assert set(FLOATING.findall(text)) <= set(BINARY32.findall(text)) | {"cvt.rn.f32"}
     _registers, spilled = assembled(text, tmp_path, shape.threads)
     assert spilled <= 64
 

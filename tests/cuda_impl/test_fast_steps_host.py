@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from cuda_impl.fast.gpu_layout import SHIFTED
 from cuda_impl.fast.gpu_moving_steps import MOST_OF_PRODUCT, MOST_OF_STATE, MOST_OF_X, plain_limits
 from cuda_impl.fast.gpu_pack import product_rows
 from cuda_impl.fast.gpu_steps_plan import padded_rows, padded_width, row_groups, span_steps, spans, worth_steps
@@ -139,19 +140,24 @@ MOVED = [
 
 
 @pytest.mark.ptx
+@pytest.mark.parametrize("real", [False, True])
 @pytest.mark.parametrize("rounding", [Rounding.TIES_AWAY, Rounding.TIES_EVEN])
 @pytest.mark.parametrize(("still", "changes"), MOVED)
-def test_shifts_that_a_kernel_knows_of(still, changes, rounding, monkeypatch):
+def test_shifts_that_a_kernel_knows_of(still, changes, rounding, real, monkeypatch):
     torch = pytest.importorskip("torch")
     from tests.cuda_impl.steps_on_host import host_machine
 
     host_machine(monkeypatch, torch)
+    from cuda_impl.fast import gpu_pack_real
     from cuda_impl.fast.gpu_steps_network import StepNetwork
 
+    if not real:
+        monkeypatch.setattr(gpu_pack_real, "real_constants", lambda p: None)
     p = network(16, 6, "pot")
     moved = {key: replace(p.operators[key], exponent=p.operators[key].exponent + by) for key, by in changes.items()}
     p = replace(p, operators={**p.operators, **moved}, rounding=rounding)
     made = StepNetwork(p)
-    assert made.kind.still == still and made.constants.plain
+    assert made.kind.still == (still - (still & SHIFTED) if real else still)
+    assert made.constants.plain and made.kind.real == real
     x, h0 = codes(p.fmt_x, (3, 30, 16), still), codes(p.fmt_h, (30, 6), 1)
     assert np.array_equal(made.forward(torch.from_numpy(x), h0).numpy(), forward(p, x, h0).h)
