@@ -29,7 +29,6 @@ from golden.spec.rounding import Rounding
 
 NEAR, APART = 2.0**-23, 2.0**-16
 REACH, TERM, BIG = 2**23, 2**20, 1.5 * 2**15  # |x| under RS;  a term of a sum, in codes;  what makes RS
-FAR = 30  # places after which nothing is left of |x| < REACH
 
 
 class NotExact(ValueError):
@@ -52,7 +51,7 @@ def words(values: Any) -> np.ndarray:
 
 def factor(shift: Any, away: bool, push: float = NEAR) -> np.ndarray:
     """f of a shift, as float64, without error."""
-    s = np.minimum(np.asarray(shift, np.int64), FAR)
+    s = np.asarray(shift, np.int64)
     return np.ldexp(np.where((s > 0) & away, 1.0 + push, 1.0), -8 - s)
 
 
@@ -153,8 +152,7 @@ def _units(p: PotParams, bounds: dict[str, tuple[int, int]], still: int, away: b
         most = np.abs(weights.astype(np.int64)).sum(axis=0) * spread(fmt, zero)
         beyond = np.ldexp(1.0, np.clip(23 - shifts, -100, 100))  # what RS gives of REACH
         must((most < REACH) | (beyond > max(-bounds[name][0], bounds[name][1])))
-        factors = words(factor(np.maximum(shifts, -FAR), away)).reshape(3, hidden)
-        must(shifts >= -FAR)
+        factors = words(factor(shifts, away)).reshape(3, hidden)
         for gate, k in enumerate("zrg"):
             rows[f"{name}_{k}"], rows[f"s_{name}_{k}"] = more[gate], factors[gate]
     added = dict(zip("zrAg", biases(p)))
