@@ -79,6 +79,36 @@ def empty(torch: Any, shape: tuple[int, ...], dtype: Any) -> Any:
     return cuda.device_array(tuple(max(1, n) for n in shape), dtype) if 0 in shape else cuda.device_array(shape, dtype)
 
 
+def output_codes(torch: Any, out: Any, x: Any, shape: tuple[int, ...], dtype: Any) -> Any:
+    """The caller's array for codes, or a new one where out is None.
+
+    torch    where x is one of its tensors; out is one on the same device then
+    Raises   ParameterError for an array that a kernel cannot fill: another shape or type, not contiguous, not on the GPU
+    """
+    if out is None:
+        return empty(torch, shape, dtype)
+    if torch is not None:
+        fits = isinstance(out, torch.Tensor) and out.device == x.device and _is_ready(out, shape, torch_dtype(torch, dtype))
+    else:
+        said = getattr(out, "__cuda_array_interface__", None) or {"typestr": "", "shape": (), "data": (0, True)}
+        same = said["typestr"][1:] == np.dtype(dtype).str[1:] and tuple(said["shape"]) == shape
+        fits = same and said.get("strides") is None and not said["data"][1]
+    if not fits:
+        found = f"{out.dtype} of shape {list(out.shape)}" if hasattr(out, "dtype") else type(out).__name__
+        where = "in a tensor on the device of x" if torch is not None else "on the GPU"
+        raise ParameterError("out", found, f"writable, contiguous {np.dtype(dtype)} codes of shape {list(shape)} {where}")
+    return out
+
+
+def fill(out: Any, codes: Any) -> Any:
+    """out, a tensor or another array on the device, with the codes of an array there of the same shape and type."""
+    if hasattr(out, "copy_"):
+        out.copy_(codes if hasattr(codes, "copy_") else sys.modules["torch"].as_tensor(codes, device=out.device))
+    else:
+        launch.gpu_array(out).copy_to_device(codes)
+    return out
+
+
 def put(array: np.ndarray) -> Any:
     """A copy of a host array on the current device, there when this returns; an empty one has one element there."""
     from numba import cuda

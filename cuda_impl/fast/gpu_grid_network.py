@@ -13,7 +13,7 @@ import numpy as np
 
 from cuda_impl.fast import gpu_driver as driver
 from cuda_impl.fast import gpu_grid, gpu_input, gpu_limbs, gpu_pack
-from cuda_impl.fast.gpu_arrays import address, codes_on_device, empty, kept_plans, put, stream_of, torch_of
+from cuda_impl.fast.gpu_arrays import address, codes_on_device, empty, fill, kept_plans, output_codes, put, stream_of, torch_of
 from cuda_impl.fast.gpu_grid import UNITS, GridShape
 from cuda_impl.fast.gpu_layout import COLUMNS, Kind
 from cuda_impl.fast.gpu_network import TORCH_WORK, input_kernel
@@ -151,7 +151,9 @@ class GridNetwork:
         else:
             first = codes_on_device("h0", h0, (batch, hidden), p.fmt_h, dtype)
         mode, factor, placed_mask = placed_options(mask, zoneout, training, (steps, batch, hidden), self.none)
-        whole = out if out is not None and dtype == self.dtype_h else empty(torch, (steps + 1, batch, hidden), dtype)
+        size = steps + 1, batch, hidden
+        out = None if out is None else output_codes(torch, out, x, size, self.dtype_h)
+        whole = out if out is not None and dtype == self.dtype_h else empty(torch, size, dtype)
         with self._lock:
             plan = self._plan(torch, steps, batch, reverse, mode, stream)
             cells = plan.recurrence.arguments.cells
@@ -170,10 +172,7 @@ class GridNetwork:
             narrow = whole.to(getattr(torch, self.dtype_h.name))
         else:
             narrow = put(whole.copy_to_host().astype(self.dtype_h))
-        if out is None:
-            return narrow
-        out.copy_(narrow) if torch is not None else out.copy_to_device(narrow)
-        return out
+        return narrow if out is None else fill(out, narrow)
 
     def check(self) -> None:
         """Wait for the device, and raise DeviceError when a wait inside a kernel was given up."""

@@ -14,7 +14,7 @@ from cuda_impl import dynamic as d
 from cuda_impl.activation import pack
 from cuda_impl.fast import gpu_driver as driver
 from cuda_impl.fast import gpu_grid, gpu_input, gpu_moving, gpu_pack
-from cuda_impl.fast.gpu_arrays import address, empty, put, stream_of, torch_of
+from cuda_impl.fast.gpu_arrays import address, empty, fill, output_codes, put, stream_of, torch_of
 from cuda_impl.fast.gpu_grid import UNITS, GridShape
 from cuda_impl.fast.gpu_grid_network import BLOCKS, LARGEST
 from cuda_impl.fast.gpu_layout import COLUMNS
@@ -23,7 +23,6 @@ from cuda_impl.fast.gpu_twin import TwinNetwork
 from cuda_impl.fast.network import DynamicRun
 from cuda_impl.hidden import zoneout_factor
 from cuda_impl.runs import Run
-from golden.spec.errors import ParameterError
 from golden.spec.params import MShiftDynamicParams, check_input
 from golden.spec.trace import DynamicState, RunOptions, check_options, check_state
 
@@ -103,14 +102,12 @@ class MovingNetwork:
         stream = stream_of(torch, x)
         placed = self._input(x)
         steps, batch, hidden = int(placed.shape[0]), int(placed.shape[1]), p.hidden_size
-        if out is not None:
-            out = self._output(out, (steps + 1, batch, hidden))
+        whole = output_codes(torch, out, x, (steps + 1, batch, hidden), np.int8)
         if steps == 0:
             found = TwinNetwork(p).forward(placed, h0, mask=mask, zoneout=zoneout, training=training, reverse=reverse)
             return _moved_to(torch, found, out)
         options = check_options(launch.host_array("mask", mask), zoneout, training, (steps, batch, hidden))
         first = check_state(p, h0 if isinstance(h0, DynamicState) else launch.host_array("h0", h0), batch)
-        whole = empty(torch, (steps + 1, batch, hidden), np.int8) if out is None else out
         with self._lock:
             reals, numbers, scales = self._run(placed, first, options, bool(reverse), whole, stream)
         given = isinstance(first, DynamicState)
@@ -194,14 +191,6 @@ class MovingNetwork:
         host = np.ascontiguousarray(check_input(self.params, launch.host_array("x", x)))
         return put(host) if host.size else host
 
-    def _output(self, out: Any, shape: tuple[int, ...]) -> Any:
-        """The caller's array, refused when the kernel cannot write it."""
-        found = getattr(out, "__cuda_array_interface__", {"typestr": type(out).__name__, "shape": ()})
-        if found["typestr"] != "|i1" or tuple(found["shape"]) != shape or found.get("strides") is not None:
-            what = f"an array of {found['typestr']} and shape {list(found['shape'])}"
-            raise ParameterError("out", what, f"contiguous int8 codes of shape {list(shape)} on the GPU")
-        return out
-
     def _nothing(self, batch: int) -> Run:
         """A run of no steps on the device, for the twin's functions that need a run's sizes."""
         p = self.params
@@ -266,8 +255,7 @@ def _moved_to(torch: Any, found: DynamicRun, out: Any) -> DynamicRun:
     if torch is not None:
         h = torch.from_numpy(h.copy_to_host()).cuda()
     if out is not None:
-        out.copy_(h) if hasattr(out, "copy_") else launch.gpu_array(out).copy_to_device(found.h)
-        h = out
+        h = fill(out, h)
     return DynamicRun(h, found.scales, found.zero_points, found.state)
 
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from cuda_impl.fast import gpu_cluster, gpu_group, gpu_input, gpu_pack
 from cuda_impl.fast import gpu_driver as driver
-from cuda_impl.fast.gpu_arrays import address, codes_on_device, empty, kept_plans, put, stream_of, torch_of
+from cuda_impl.fast.gpu_arrays import address, codes_on_device, empty, kept_plans, output_codes, put, stream_of, torch_of
 from cuda_impl.fast.gpu_cluster import signature
 from cuda_impl.fast.gpu_layout import COLUMNS, Kind, Shape, shared_layout
 from cuda_impl.fast.gpu_options import placed_options, stepped
@@ -153,8 +153,7 @@ class ClusterNetwork:
         if h0 is not None:
             h0 = codes_on_device("h0", h0, (batch, hidden), p.fmt_h, self.dtype_h)
         mode, factor, mask_on_device = placed_options(mask, zoneout, training, (steps, batch, hidden), self.none)
-        if out is None:
-            out = empty(torch, (steps + 1, batch, hidden), self.dtype_h)
+        out = output_codes(torch, out, x, (steps + 1, batch, hidden), self.dtype_h)
         x_at, out_at = address(x), address(out)
         packed = self.kind.packed and out_at % 16 == 0  # a view of the caller's may begin anywhere
         kind = replace(self.kind, zoneout=mode, packed=packed) if mode or packed != self.kind.packed else self.kind

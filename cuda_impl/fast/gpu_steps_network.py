@@ -17,7 +17,7 @@ import numpy as np
 
 from cuda_impl.fast import gpu_driver as driver
 from cuda_impl.fast import gpu_input, gpu_pack, gpu_steps
-from cuda_impl.fast.gpu_arrays import address, codes_on_device, empty, put, stream_of, torch_of
+from cuda_impl.fast.gpu_arrays import address, codes_on_device, empty, output_codes, put, stream_of, torch_of
 from cuda_impl.fast.gpu_layout import COLUMNS, Kind
 from cuda_impl.fast.gpu_network import input_kernel
 from cuda_impl.fast.gpu_options import placed_options
@@ -153,8 +153,7 @@ class StepNetwork:
         if h0 is not None:
             h0 = codes_on_device("h0", h0, (batch, hidden), p.fmt_h, self.dtype_h)
         mode, factor, placed_mask = placed_options(mask, zoneout, training, (steps, batch, hidden), self.none)
-        if out is None:
-            out = empty(torch, (steps + 1, batch, hidden), self.dtype_h)
+        out = output_codes(torch, out, x, (steps + 1, batch, hidden), self.dtype_h)
         out_at, mask_at, plane = address(out), address(placed_mask), batch * hidden
         with self._lock:
             capturing = torch.cuda.is_current_stream_capturing()

@@ -52,7 +52,11 @@ class Network(Protocol):
         reverse: bool = False,
         out: Any = None,
     ) -> Any:
-        """h codes [T+1,N,H] in narrowest_dtype(fmt_h), or for moving ranges a DynamicRun; see the twin's.  [SPEC S]"""
+        """h codes [T+1,N,H] in narrowest_dtype(fmt_h), or for moving ranges a DynamicRun; see the twin's.  [SPEC S]
+
+        out      where to put them: contiguous, of that shape and type, on the device; a tensor where x is one on a GPU
+        Raises   ParameterError for an argument that does not fit, before anything runs
+        """
         ...
 
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from cuda_impl.fast import gpu_cells, gpu_options, gpu_steps, gpu_steps_network, gpu_units
+from cuda_impl.fast import gpu_arrays, gpu_cells, gpu_options, gpu_steps, gpu_steps_network, gpu_units
 from tests.cuda_impl.real_on_host import replace_operations
 
 int32, int64 = np.int32, np.int64
@@ -102,7 +102,7 @@ class Machine:
 
     def __init__(self, torch: Any) -> None:
         self.torch, self.recording, self.products, self.replays = torch, None, 0, 0
-        self.int32, self.int8, self.uint8 = torch.int32, torch.int8, torch.uint8
+        self.int32, self.int8, self.uint8, self.Tensor = torch.int32, torch.int8, torch.uint8, torch.Tensor
         self.cuda = SimpleNamespace(
             current_device=lambda: 0,
             current_stream=lambda *_: SimpleNamespace(cuda_stream=7),
@@ -178,7 +178,8 @@ def host_machine(monkeypatch: Any, torch: Any) -> Machine:
     for module in (network, gpu_options):
         monkeypatch.setattr(module, "put", lambda array: torch.from_numpy(array.copy()) if array.size else torch.zeros(1))
     monkeypatch.setattr(network, "codes_on_device", lambda name, x, *_: torch.as_tensor(x).contiguous())
-    monkeypatch.setattr(
-        network, "empty", lambda _, shape, dtype: torch.full(shape, 77, dtype=getattr(torch, np.dtype(dtype).name))
-    )
+    for module in (network, gpu_arrays):
+        monkeypatch.setattr(
+            module, "empty", lambda _, shape, dtype: torch.full(shape, 77, dtype=getattr(torch, np.dtype(dtype).name))
+        )
     return machine

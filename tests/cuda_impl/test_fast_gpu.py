@@ -54,6 +54,19 @@ def test_drawn_problems(datapath):
     same()
 
 
+@pytest.mark.parametrize(("hidden", "bits", "name"), [(64, 8, "pot"), (300, 8, "mshift"), (1100, 8, "pot"), (64, 16, "pot")])
+def test_an_output_that_does_not_fit_is_refused(hidden, bits, name):
+    torch = pytest.importorskip("torch")
+    p = network(16, hidden, name, bits)
+    made, x = prepare(p, "gpu"), torch.from_numpy(codes(p.fmt_x, (3, 9, 16))).cuda()
+    out = torch.zeros((4, 9, hidden), dtype=getattr(torch, narrowest_dtype(p.fmt_h).name), device="cuda")
+    wrong = (out[:3], out[:, :, 1:], out.to(torch.int32), out.cpu(), out.permute(1, 0, 2).contiguous().permute(1, 0, 2))
+    for one in wrong:
+        with pytest.raises(ParameterError, match="out is .*, expected writable, contiguous"):
+            made.forward(x, out=one)
+    assert np.array_equal(on_host(made.forward(x, out=out)), forward(p, on_host(x)).h)
+
+
 SIZES = [(5, 7, 3, 4), (16, 60, 70, 6), (33, 100, 9, 5), (64, 320, 17, 5), (40, 1024, 30, 3), (40, 1100, 9, 3)]
 
 

@@ -112,7 +112,8 @@ def network(monkeypatch):
 
     for module in (gpu_network, gpu_options):
         monkeypatch.setattr(module, "put", lambda array: placed.append(array.shape) or Placed(array))
-    monkeypatch.setattr(gpu_network, "empty", lambda _, shape, dtype: torch.empty(shape, dtype=torch_dtype(torch, dtype)))
+    for module in (gpu_network, gpu_arrays):
+        monkeypatch.setattr(module, "empty", lambda _, shape, dtype: torch.empty(shape, dtype=torch_dtype(torch, dtype)))
     monkeypatch.setattr(gpu_driver, "Failure", lambda: SimpleNamespace(check=lambda: None, address=4096))
     monkeypatch.setattr(gpu_driver, "Maps", lambda: SimpleNamespace(bring=lambda *what: brought.append(what)))
     monkeypatch.setattr(gpu_driver, "tensor_map", lambda *sizes: sizes)
