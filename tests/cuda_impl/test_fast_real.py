@@ -48,6 +48,18 @@ def test_one_addition_rounds_as_the_clause_does(shift, rounding):
     assert np.array_equal(found / STEP, shift_round(x, shift, rounding))
 
 
+@pytest.mark.parametrize("shift", range(1, 25))
+def test_one_addition_rounds_every_sum_below_2_to_the_23rd(shift):
+    """Ties away from zero, for which the factor is greater than the power of two."""
+    f = np.float32(factor(shift, True))
+    for first in range(1 - 2**23, 2**23, 2**20):
+        x = np.arange(first, min(first + 2**20, 2**23))
+        wanted = shift_round(x, shift, Rounding.TIES_AWAY)
+        known = np.abs(wanted) < 2**21  # all larger ones saturate
+        found = fused(x[known].astype(np.float32), f, np.float32(BIG)) - np.float32(BIG)
+        assert np.array_equal(found / STEP, wanted[known])
+
+
 @pytest.mark.parametrize("push", [0.0, 2.0**-16])
 def test_without_the_least_push_ties_are_lost(push):
     """A tie of two stays in the middle without a push; a large one moves what lies below a tie."""
