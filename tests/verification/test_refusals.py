@@ -35,6 +35,16 @@ def test_a_product_of_scales_outside_binary32(module, changes, sentence):
     assert str(refused.value) == sentence
 
 
+@pytest.mark.parametrize("module", [golden, judge, twin], ids=["golden", "judge", "twin"])
+@pytest.mark.parametrize(("step", "at"), [(None, ""), (3, " at step 3")])
+def test_a_scale_that_is_no_scale_is_named_with_its_multiplier_and_the_step(module, step, at):
+    for name, value, where in (("s_bx", float("inf"), "m_bx s_from"), ("s_g", 0.0, "m_g s_to")):
+        scales = dict.fromkeys(("s_w", "s_r", "s_x", "s_h", "s_bx", "s_br", "s_z", "s_r_gate", "s_g"), 1.0) | {name: value}
+        with pytest.raises(RangeError) as refused:
+            module.derive_mshifts(**scales, shift=0, shift_bias=0, saturating=step is not None, step=step)
+        assert str(refused.value) == f"{where}{at} is {value}, expected a finite number in the range of binary32"
+
+
 RUNS = {
     "golden": golden_sequence.forward,
     "judge": judge_sequence.forward,
