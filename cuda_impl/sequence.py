@@ -39,7 +39,7 @@ def forward(
     on_device  leave the fields of a static set where they were computed: on a GPU they are then arrays with
              __cuda_array_interface__, and with x and h0 on the GPU nothing of their size passes through the host
     Returns  Trace of NumPy arrays
-    Raises   ParameterError for a bad argument, RangeError naming tensor and step  [SPEC E-5, M-2]
+    Raises   ParameterError for a bad argument, RangeError naming tensor and step, WidthError  [SPEC E-5, M-2, GM-3]
     """
     target = launch.target(device)
     placed = _receive(params, x, target)

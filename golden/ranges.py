@@ -61,8 +61,8 @@ def asymmetric(
     if width < MIN_WIDTH:
         hi = lo + MIN_WIDTH
     scale = (hi - lo) / np.float32(fmt.qmax - fmt.qmin)
-    zero_point = np.rint(np.float32(fmt.qmin) - lo / scale)
-    return float(scale), int(np.minimum(np.maximum(zero_point, np.float32(fmt.qmin)), np.float32(fmt.qmax)))
+    zero_point = int(np.rint(np.float32(fmt.qmin) - lo / scale))
+    return float(scale), min(max(zero_point, fmt.qmin), fmt.qmax)  # in integers: binary32 does not hold 2**31 - 1
 
 
 def symmetric(

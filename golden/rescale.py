@@ -19,7 +19,13 @@ S_ONE = float(np.float32(1) / np.float32(127))  # the scale of every gate output
 
 
 def derive(
-    s_from: float, s_to: float, shift: int, limit: int = MAX_MULTIPLIER, saturating: bool = False, name: str = "multiplier"
+    s_from: float,
+    s_to: float,
+    shift: int,
+    limit: int = MAX_MULTIPLIER,
+    saturating: bool = False,
+    name: str = "multiplier",
+    step: int | None = None,
 ) -> MShift:
     """The MShift that stands for s_from / s_to.  [SPEC M-2]
 
@@ -29,11 +35,12 @@ def derive(
     shift         0 ... 31
     limit         the greatest M: 2**31 - 1, for m_rRh 2**24 - 1
     saturating    True in dynamic mode, where M saturates; else a larger M is refused
+    name, step    of the multiplier, for the error; a step in dynamic mode
     Raises        ParameterError naming the multiplier; RangeError for a scale that is not finite and positive
     """
     for scale_name, scale in (("s_from", s_from), ("s_to", s_to)):
         if not (math.isfinite(scale) and scale > 0):
-            raise RangeError(f"{name} {scale_name}", scale)
+            raise RangeError(f"{name} {scale_name}", scale, step)
     with np.errstate(all="ignore"):
         ratio = np.float32(s_from) / np.float32(s_to)
         p = ratio * np.float32(2**shift)
@@ -174,6 +181,7 @@ def derive_mshifts(
             MAX_RRH_MULTIPLIER if name == "m_rRh" else MAX_MULTIPLIER,
             saturating,
             name,
+            step,
         )
         for name, (s_from, s_to) in ratios.items()
     }

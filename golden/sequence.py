@@ -40,7 +40,7 @@ def forward(
     training  keep v, and allow a mask
     reverse   read x from T-1 to 0; all fields come back in time order
     Returns   Trace with the fields of golden.spec.layout.trace_fields
-    Raises    ParameterError, RangeError: one sentence with field and value
+    Raises    ParameterError, RangeError, WidthError: one sentence with field and value
     """
     x = check_input(params, x)
     steps, batch = x.shape[:2]

@@ -67,6 +67,20 @@ def checked_int(name: str, value: Any, low: int, high: int) -> int:
     return int(value)
 
 
+def checked_real(name: str, value: Any) -> float:
+    """value as a Python float that is exactly a finite binary32 number."""
+    real = isinstance(value, (int, float, np.floating, np.integer)) and not isinstance(value, (bool, np.bool_))
+    try:
+        number = float(value) if real else float("nan")
+    except OverflowError:
+        number = float("inf")
+    with np.errstate(over="ignore"):
+        exact = np.isfinite(number) and float(np.float32(number)) == number
+    if not exact:
+        raise ParameterError(name, repr(value), "a finite binary32 number")
+    return number
+
+
 def checked_scale(name: str, value: Any) -> float:
     """value as a Python float that is exactly a positive, finite binary32 number."""
     if isinstance(value, (bool, np.bool_)) or not isinstance(value, (int, float, np.floating, np.integer)):

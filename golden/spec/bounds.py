@@ -36,21 +36,22 @@ def require(stage: str, reached: int, bound: int, channel: int | None = None) ->
     return reached
 
 
-def shifted(stage: str, reached: int, shift: int, channel: int | None = None) -> int:
-    """The magnitude after a rounding right shift (left when negative), kept inside int64.  [SPEC R-4]"""
+def shifted(stage: str, reached: int, shift: int, channel: int | None = None, rounding: Rounding = Rounding.TIES_AWAY) -> int:
+    """The magnitude after a rounding right shift (left when negative), kept inside int64.  [SPEC R-2, R-3, R-4]"""
     require(stage, reached, INT64_LIMIT, channel)
     if shift <= 0:
         return require(stage, reached << -shift, INT64_LIMIT, channel)
-    return (reached + (1 << (shift - 1))) >> shift
+    half = 1 << (shift - 1)
+    rounded = (reached + half) >> shift
+    tie = reached & (2 * half - 1) == half
+    return rounded - (rounded & 1) if tie and rounding is Rounding.TIES_EVEN else rounded
 
 
 def check_mshift(p: Any) -> None:
     """Refuse a static set of datapath M that could leave a width."""
     require("Wx", linear_bound(p.input_size, INT8, INT8, p.zp_x), ACC_LIMIT)
     require("Rh", linear_bound(p.hidden_size, INT8, INT8, p.zp_h), INT32_LIMIT)
-    one, g_max = 127, spread(INT8, 0)
-    n = min(shifted("n", one * g_max * p.m_gh.multiplier, p.m_gh.shift), INT32_LIMIT - 1)
-    require("S", one * spread(INT8, p.zp_h) + n, INT32_LIMIT)
+    _require_S(p.zp_h, p.m_gh.multiplier, p.m_gh.shift)
 
 
 def check_dynamic(p: Any) -> None:
@@ -58,6 +59,23 @@ def check_dynamic(p: Any) -> None:
     widest = INT8.qmax - INT8.qmin
     require("Wx", p.input_size * spread(INT8, 0) * widest, ACC_LIMIT)
     require("Rh", p.hidden_size * spread(INT8, 0) * widest, INT32_LIMIT)
+
+
+def check_start(p: Any, state: Any) -> None:
+    """Refuse a state before the first step, whose scale is taken as it is, with which S could leave int32.  [SPEC D-2, GM-3]"""
+    if state.steps > 0:
+        return
+    with np.errstate(over="ignore"):
+        ratio = np.float32(1) / np.float32(127) / np.float32(state.s_h)
+        multiplier = int(min(np.floor(float(ratio) * 2.0**p.shift + 0.5), INT32_LIMIT - 1.0))  # m_gh by M-2
+    _require_S(state.zp_h, multiplier, p.shift)
+
+
+def _require_S(zp_h: int, multiplier: int, shift: int) -> None:
+    """GM-3: 127 * max|h - zp_h| + B_n < 2**31, with m_gh = (multiplier, shift)."""
+    one, g_max = INT8.qmax, spread(INT8, 0)
+    n = min(shifted("n", one * g_max * multiplier, shift), INT32_LIMIT - 1)
+    require("S", one * spread(INT8, zp_h) + n, INT32_LIMIT)
 
 
 def check_pot(p: Any) -> None:
@@ -70,11 +88,14 @@ def check_pot(p: Any) -> None:
         op = ops[name]
         return op.exponent, op.zero_point, spread(op.fmt, op.zero_point)
 
-    def channels(name: str, start: int) -> list[tuple[int, int]]:
-        """(channel, exponent) for each distinct exponent in the H channels from start"""
-        exponents = ops[name].exponent[start : start + hidden]
-        values, first = np.unique(exponents, return_index=True)
-        return [(start + int(c), int(e)) for e, c in zip(values, first, strict=True)]
+    def channels(start: int, *names: str) -> list[tuple[int, list[int]]]:
+        """(channel, exponents) for each distinct set of exponents in the H channels from start"""
+        exponents = np.stack([ops[name].exponent[start : start + hidden] for name in names])
+        values, first = np.unique(exponents, axis=1, return_index=True)
+        return [(start + int(c), e) for e, c in zip(values.T.tolist(), first, strict=True)]
+
+    def shift(stage: str, reached: int, by: int, channel: int | None = None) -> int:
+        return shifted(stage, reached, by, channel, p.rounding)
 
     for acc, weight, data, out, length in (
         ("Wx_acc", "weight.W", "input.x", "matmul.Wx", p.input_size),
@@ -83,16 +104,22 @@ def check_pot(p: Any) -> None:
         e, zp, _ = at(data)
         reach = require(acc, linear_bound(length, ops[weight].fmt, ops[data].fmt, zp), ACC_LIMIT)
         for gate in range(3):
-            for channel, e_w in channels(weight, gate * hidden):
-                term = shifted(acc[:2], reach, e_w + e - at(out)[0], channel)
+            for channel, (e_w,) in channels(gate * hidden, weight):
+                term = shift(acc[:2], reach, e_w + e - at(out)[0], channel)
                 require(acc[:2], term + abs(at(out)[1]), INT64_LIMIT, channel)
 
-    def bias(stage: str, name: str, gate: int, e_out: int) -> int:
-        reach = spread(ops[name].fmt, 0)
-        return max(shifted(stage, reach, e - e_out, c) for c, e in channels(name, gate * hidden))
-
-    def total(stage: str, zero_point: int, *terms: int) -> None:
-        require(stage, sum(terms) + abs(zero_point), INT64_LIMIT)
+    def total(stage: str, zero_point: int, *terms: int, gate: int = 0, e_out: int = 0, biases: tuple[str, ...] = ()) -> None:
+        """A sum, in each channel of a gate where biases, the last letters of their operators, are among its terms"""
+        if not biases:
+            require(stage, sum(terms) + abs(zero_point), INT64_LIMIT)
+            return
+        weights = [f"weight.{b}" for b in biases]
+        for channel, exponents in channels(gate * hidden, *weights):
+            added = [
+                shift(f"{stage[0]}_{b}_aligned", spread(ops[w].fmt, 0), e - e_out, channel)
+                for b, w, e in zip(biases, weights, exponents, strict=True)
+            ]
+            require(stage, sum(terms) + sum(added) + abs(zero_point), INT64_LIMIT, channel)
 
     e_wx, _, d_wx = at("matmul.Wx")
     e_rh, _, d_rh = at("matmul.Rh")
@@ -101,23 +128,26 @@ def check_pot(p: Any) -> None:
         total(
             f"{k}_acc",
             zp_pre,
-            shifted(f"{k}_Wx_aligned", d_wx, e_wx - e_pre),
-            shifted(f"{k}_Rh_aligned", d_rh, e_rh - e_pre),
-            bias(f"{k}_bx_aligned", "weight.bx", gate, e_pre),
-            bias(f"{k}_br_aligned", "weight.br", gate, e_pre),
+            shift(f"{k}_Wx_aligned", d_wx, e_wx - e_pre),
+            shift(f"{k}_Rh_aligned", d_rh, e_rh - e_pre),
+            gate=gate,
+            e_out=e_pre,
+            biases=("bx", "br"),
         )
     e_a, zp_a, d_a = at("op.Rh_add_br")
-    total("A_acc", zp_a, shifted("A_Rh_aligned", d_rh, e_rh - e_a), bias("A_br_aligned", "weight.br", 2, e_a))
+    total("A_acc", zp_a, shift("A_Rh_aligned", d_rh, e_rh - e_a), gate=2, e_out=e_a, biases=("br",))
     e_r, _, d_r = at("gate.r_out")
     e_p, zp_p, d_p = at("op.rRh")
-    total("P_acc", zp_p, shifted("P_prod", d_r * d_a, e_r + e_a - e_p))
+    total("P_acc", zp_p, shift("P_prod", d_r * d_a, e_r + e_a - e_p))
     e_pre, zp_pre, _ = at("gate.g_pre")
     total(
         "g_acc",
         zp_pre,
-        shifted("g_Wx_aligned", d_wx, e_wx - e_pre),
-        shifted("g_P_aligned", d_p, e_p - e_pre),
-        bias("g_bx_aligned", "weight.bx", 2, e_pre),
+        shift("g_Wx_aligned", d_wx, e_wx - e_pre),
+        shift("g_P_aligned", d_p, e_p - e_pre),
+        gate=2,
+        e_out=e_pre,
+        biases=("bx",),
     )
     e_z, zp_z, d_z = at("gate.z_out")
     e_h, zp_h, d_h = at("input.h")
@@ -127,9 +157,9 @@ def check_pot(p: Any) -> None:
     half_away = e_z == -1 and p.rounding is Rounding.TIES_AWAY
     one = (1 << e_z if e_z >= 0 else int(half_away)) + zp_z
     d_one = max(abs(one - ops["gate.z_out"].fmt.qmin), abs(one - ops["gate.z_out"].fmt.qmax))
-    total("O_acc", zp_o, shifted("O_prod", d_z * d_h, e_z + e_h - e_o))
-    total("N_acc", zp_n, shifted("N_prod", d_one * d_g, e_z + e_g - e_n))
-    total("h_acc", zp_h, shifted("h_O_aligned", d_o, e_o - e_h), shifted("h_N_aligned", d_n, e_n - e_h))
+    total("O_acc", zp_o, shift("O_prod", d_z * d_h, e_z + e_h - e_o))
+    total("N_acc", zp_n, shift("N_prod", d_one * d_g, e_z + e_g - e_n))
+    total("h_acc", zp_h, shift("h_O_aligned", d_o, e_o - e_h), shift("h_N_aligned", d_n, e_n - e_h))
     for k in "zrg":
         check_activation(k, getattr(p, f"act_{k}"))
 

@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from golden.spec.arrays import check_shape, checked_int, checked_scale, int_array, real_array
+from golden.spec import bounds
+from golden.spec.arrays import check_shape, checked_int, checked_real, checked_scale, int_array, real_array
 from golden.spec.errors import ParameterError
 from golden.spec.formats import INT8
 from golden.spec.layout import TraceField, trace_fields
@@ -22,8 +23,8 @@ class DynamicState:
     s_h, zp_h      scale and zero point that h carries
     h_min, h_max   the h range, binary32
     steps  how many steps were done; 0 means that the next step is the first
-    x_min, x_max   the x range, binary32, or None before the first step
-    s_b    the bias scale of the first step, or None before it
+    x_min, x_max   the x range, binary32; None before the first step, and only there
+    s_b    the bias scale of the first step; None before it, and only there
     """
 
     h: np.ndarray
@@ -44,10 +45,10 @@ class DynamicState:
         optional = ("x_min", "x_max", "s_b")
         for name in ("h_min", "h_max", *optional):
             value = getattr(self, name)
-            if value is None and name in optional and self.steps == 0:
-                continue
-            if value is None or not np.isfinite(value) or float(np.float32(value)) != float(value):
-                raise ParameterError(f"state {name}", repr(value), "a finite binary32 number")
+            if self.steps > 0 or name not in optional:
+                object.__setattr__(self, name, checked_real(f"state {name}", value))
+            elif value is not None:
+                raise ParameterError(f"state {name}", repr(value), "None before the first step")
         if self.s_b is not None:
             object.__setattr__(self, "s_b", checked_scale("state s_b", self.s_b))
 
@@ -172,7 +173,8 @@ def check_options(mask: Any, zoneout: Any, training: Any, shape: tuple[int, int,
 def check_state(params: Any, h0: Any, batch: int) -> Any:
     """The initial state of a run: codes int32 [N,H], or float32 [N,H] or a DynamicState in dynamic mode; None stays None.
 
-    Raises ParameterError for a wrong kind or shape or a code outside the format (F-3).
+    Raises ParameterError for a wrong kind or shape or a code outside the format (F-3), WidthError for a state before the
+    first step with a scale so small that S could leave int32 (GM-3).
     """
     shape = (batch, params.hidden_size)
     if h0 is None:
@@ -180,6 +182,7 @@ def check_state(params: Any, h0: Any, batch: int) -> Any:
     if params.datapath == "mshift-dynamic":
         if isinstance(h0, DynamicState):
             check_shape("state h", h0.h, shape)
+            bounds.check_start(params, h0)
             return h0
         return real_array("h0", h0, shape)
     return int_array("h0", h0, params.fmt_h, shape)

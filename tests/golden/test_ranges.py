@@ -7,7 +7,7 @@ import pytest
 
 from golden import ranges as golden
 from golden.spec.errors import ParameterError, RangeError
-from golden.spec.formats import INT8, INT16, UINT8, UINT16
+from golden.spec.formats import INT8, INT16, INT32, UINT8, UINT16
 from tests.golden.sweep import NARROW, floats_of_every_exponent
 from verification.exact import ranges as judge
 
@@ -21,7 +21,7 @@ def pairs() -> list[tuple[float, float]]:
     return wide + [(a, b) for a in GRID for b in GRID if a <= b]
 
 
-@pytest.mark.parametrize("fmt", [*NARROW, INT8, UINT8, INT16, UINT16], ids=str)
+@pytest.mark.parametrize("fmt", [*NARROW, INT8, UINT8, INT16, UINT16, INT32], ids=str)
 def test_asymmetric_and_symmetric(fmt):
     for low, high in pairs():
         for name in ("asymmetric", "symmetric"):
@@ -33,6 +33,10 @@ def test_asymmetric_and_symmetric(fmt):
                 assert (found.value.tensor, found.value.step) == (error.tensor, error.step)
             else:
                 assert getattr(golden, name)(low, high, fmt, tensor="x", step=4) == wanted, (low, high)
+
+
+def test_a_zero_point_of_32_bits_stays_inside():
+    assert golden.asymmetric(-1.0, 0.0, INT32) == (2.0**-32, 2**31 - 1)
 
 
 def test_ema():

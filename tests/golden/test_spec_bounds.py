@@ -9,6 +9,7 @@ from golden.spec import bounds
 from golden.spec.errors import WidthError
 from golden.spec.formats import INT8, INT16, INT32, UINT8
 from golden.spec.params import MShift, Operator
+from golden.spec.rounding import Rounding
 from tests.golden import spec_sets as sets
 
 
@@ -83,6 +84,34 @@ def test_a_left_shift_of_the_product_names_stage_and_channel():
     }
     reached = (2 * 128 * (2**31 + 32767)) << 30
     assert width_error(lambda: sets.pot(ops)) == ("Wx", reached, 2**63, 7)
+
+
+def per_channel(others, **channels):
+    """Nine exponents, all but the given ones alike."""
+    exponents = np.full(9, others)
+    for channel, exponent in channels.items():
+        exponents[int(channel[1:])] = exponent
+    return Operator(INT32, exponents)
+
+
+def test_a_sum_is_bounded_in_each_channel_by_itself():
+    pre = {"gate.z_pre": Operator(INT8, 30)}
+    sets.pot(pre | {"weight.bx": per_channel(6, c0=-1), "weight.br": per_channel(6, c1=-1)})  # 2**62 in one or the other
+    both = pre | {"weight.bx": per_channel(6, c1=-1), "weight.br": per_channel(6, c1=-1)}
+    assert width_error(lambda: sets.pot(both)) == ("z_acc", 2**62 + 2**62 + 2**30 + 2**30, 2**63, 1)
+
+
+def test_a_tie_is_bounded_by_the_rounding_of_the_set():
+    ops = {
+        "matmul.Wx": Operator(INT8, -15, 2**31 - 129),  # (2**31 - 1) << 32
+        "matmul.Rh": Operator(INT8, 18, 1),  # 129 / 2, a tie
+        "weight.bx": per_channel(18),  # 2**31 >> 1
+        "weight.br": per_channel(18),
+        "gate.z_pre": Operator(INT8, 17, 2**31 - 65),
+    }
+    table = sets.linear(zero_point_in=2**31 - 65)
+    assert width_error(lambda: sets.pot(ops, act_z=table)) == ("z_acc", 2**63, 2**63, 0)
+    sets.pot(ops, act_z=table, rounding=Rounding.TIES_EVEN)
 
 
 def test_a_wide_zero_point_is_counted_in_the_product():

@@ -64,6 +64,12 @@ def state(**changes):
         ({"h_max": 0.1}, "state h_max is 0.1, expected a finite binary32 number"),
         ({"x_min": None}, "state x_min is None, expected a finite binary32 number"),
         ({"s_b": None}, "state s_b is None, expected a finite binary32 number"),
+        ({"h_min": "-1"}, "state h_min is '-1', expected a finite binary32 number"),
+        ({"h_max": True}, "state h_max is True, expected a finite binary32 number"),
+        ({"x_max": 1e39}, "state x_max is 1e+39, expected a finite binary32 number"),
+        ({"x_min": [0.0]}, "state x_min is [0.0], expected a finite binary32 number"),
+        ({"steps": 0, "x_max": None, "s_b": None}, "state x_min is -2.0, expected None before the first step"),
+        ({"steps": 0, "x_min": None, "x_max": None}, "state s_b is 0.25, expected None before the first step"),
     ],
 )
 def test_a_state_is_checked(changes, sentence):

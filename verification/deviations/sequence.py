@@ -77,7 +77,7 @@ def without_state(run: Run) -> Run:
     """A continued state taken as if it were the first."""
     if not isinstance(run.h0, DynamicState):
         return run
-    return replace(run, h0=replace(run.h0, steps=0))
+    return replace(run, h0=replace(run.h0, steps=0, x_min=None, x_max=None, s_b=None))
 
 
 DEVIATIONS: list[Deviation] = [

@@ -27,14 +27,23 @@ def scale_product(a: float, b: float, name: str, step: int | None = None) -> flo
     return _positive(binary32.mul(a, b), name, step)
 
 
-def derive(s_from: float, s_to: float, shift: int, limit: int = 2**31 - 1, saturating: bool = False) -> MShift:
+def derive(
+    s_from: float,
+    s_to: float,
+    shift: int,
+    limit: int = 2**31 - 1,
+    saturating: bool = False,
+    name: str = "multiplier",
+    step: int | None = None,
+) -> MShift:
     """The MShift for s_from / s_to: M = floor(p + 0.5), p = f32(f32(s_from / s_to) * 2**shift).  [SPEC M-2]
 
     limit       the greatest M; beyond it ParameterError, or M = limit when saturating
+    name, step  whose scales they are, and in dynamic mode when, for the refusal of a scale
     Raises      RangeError when a scale is not finite and positive
     """
-    _positive(s_from, "s_from")
-    _positive(s_to, "s_to")
+    _positive(s_from, f"{name} s_from", step)
+    _positive(s_to, f"{name} s_to", step)
     ratio = binary32.div(s_from, s_to)
     p = binary32.mul(ratio, binary32.from_int(2**shift))
     if math.isinf(p):
@@ -123,7 +132,7 @@ def derive_mshifts(
         s = shift_bias if name in BIAS_MULTIPLIERS else shift
         limit = MAX_RRH_MULTIPLIER if name == "m_rRh" else 2**31 - 1
         try:
-            out[name] = derive(*pairs[name], s, limit, saturating)
+            out[name] = derive(*pairs[name], s, limit, saturating, name, step)
         except ParameterError as error:
             raise ParameterError(f"{name} multiplier", error.found, error.expected) from error
     return out
