@@ -117,6 +117,18 @@ def test_torch_state_dicts(tmp_path):
         assert np.array_equal(model.grus[3].gru.R[:, :2], wanted)
 
 
+def test_tensors_that_are_not_stored_whole(tmp_path):
+    torch = pytest.importorskip("torch")
+    tensors = {k: torch.from_numpy(v) for k, v in weights().items()}
+    torch.save(tensors | {"a": torch.zeros(1).expand(10**13)}, tmp_path / "m.pt")
+    wanted = "m.pt[a] is float32 of shape [10000000000000] in 4 bytes, expected 40000000000000 bytes"
+    assert refused(load_model, tmp_path / "m.pt").startswith(wanted)
+    for tensor, kind in ((torch.eye(6).to_sparse(), "sparse_coo"), (torch.empty(6, 6, device="meta"), "meta")):
+        torch.save(tensors | {"weight_hh_l0": tensor}, tmp_path / "m.pt")
+        wanted = f"weight_hh_l0 is an array of float32 ({kind}), expected float32, float64 or float16"
+        assert refused(load_model, tmp_path / "m.pt") == wanted
+
+
 def test_a_pickled_module_is_refused(tmp_path):
     torch = pytest.importorskip("torch")
     torch.save(torch.nn.GRU(3, 2), tmp_path / "m.pt")
