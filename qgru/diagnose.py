@@ -24,6 +24,7 @@ def command(vectors: Path, case: str, got: Path, as_json: bool, pairs: bool, sec
     """
     from golden.spec.errors import ParameterError
     from vectors.case import Case
+    from vectors.files import MAX_FILE
     from vectors.npz import read_npz
     from vectors.reader import open_set
     from verification.diagnosis import diagnose
@@ -34,7 +35,14 @@ def command(vectors: Path, case: str, got: Path, as_json: bool, pairs: bool, sec
     c = cases[case]
     if not isinstance(c, Case):
         raise ParameterError("CASE", f"{case!r}, a {type(c).__name__}", "a sequence case")
-    arrays = read_npz(got.read_bytes(), got.name)
+    with open(got, "rb") as file:
+        data = file.read(MAX_FILE + 1)
+    if len(data) > MAX_FILE:
+        raise ParameterError(got.name, f"larger than {MAX_FILE} bytes", "what an implementation gave for one case")
+    arrays = read_npz(data, got.name)
+    for name in arrays:
+        if f"trace.{name}" in arrays:
+            raise ParameterError(f"{got.name} {name}", f"given also as trace.{name}", "each field once")
     other = ("params.", "input.", "state.")  # what a case of a vector set holds beside its trace
     fields = {name.removeprefix("trace."): a for name, a in arrays.items() if not name.startswith(other)}
     output = fields.pop("output", None)  # of a device under test: h without the initial state

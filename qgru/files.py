@@ -35,9 +35,11 @@ def atomic_file(path: str | os.PathLike[str], text: bool = True) -> Iterator[IO[
     """A file to write into; it takes its name when the block ends well, and an old one stays otherwise.
 
     text     UTF-8 with "\\n" line ends, else binary
-    Raises   OSError; the folder of path must exist
+    Raises   OSError, naming path and not the temporary name; the folder of path must exist, and path must be none
     """
     target = Path(path)
+    if target.is_dir():
+        raise IsADirectoryError(21, "is a folder, expected the name of a file", str(target))
     handle, name = tempfile.mkstemp(dir=_parent(target), prefix=_prefix(target))
     try:
         options: dict[str, Any] = {"mode": "wb"}

@@ -16,6 +16,7 @@ from quant_gru.g2p import G2p, decoder_batches, encoder_batches
 from quant_gru.transcribe import calibrate_g2p, encode_words, float_network, integer_network, transcribe
 from vectors.case import Case, case_from_trace
 
+MAX_WORDS = 400  # characters of a comment
 Batch = tuple[np.ndarray, np.ndarray, Any, np.ndarray]
 
 
@@ -91,5 +92,6 @@ def _g2p_case(
     kept = integer_input(params, x[:, :CASE_ROWS])
     start = integer_state(params, None if h0 is None else h0[:CASE_ROWS])
     trace = outcome.check(line, device, params, kept, start).trace
-    comment = ", ".join(reference.words[i] for i in rows[:CASE_ROWS])
+    words = ", ".join(reference.words[i] for i in rows[:CASE_ROWS])
+    comment = words.encode("ascii", "backslashreplace").decode()[:MAX_WORDS]  # a comment of a vector set is one line of ASCII
     return case_from_trace(f"g2p-{setting.id}-{kind}", params, kept, start, trace, group="g2p", comment=f"{kind}: {comment}")

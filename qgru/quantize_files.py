@@ -18,6 +18,7 @@ from golden.spec.params import Params, PotParams
 from golden.spec.profile import profile_hash
 from golden.spec.serial import from_plain, to_plain
 from qgru.files import atomic_file
+from quant_gru.config import unique
 from quant_gru.stack import Direction, Stack
 
 FORMAT, VERSION = "qgru parameters", 1
@@ -56,27 +57,33 @@ def read_parameters(path: str | os.PathLike[str]) -> Stack:
     with open(path, "rb") as file:
         text = file.read(MAX_BYTES + 1)
     try:
-        content = json.loads(text) if len(text) <= MAX_BYTES else None
+        content = json.loads(text, object_pairs_hook=unique) if len(text) <= MAX_BYTES else None
+    except ParameterError:
+        raise
     except (ValueError, RecursionError):
         content = None
-    if not isinstance(content, dict) or (content.get("format"), content.get("version")) != (FORMAT, VERSION):
+    version = content.get("version") if isinstance(content, dict) and content.get("format") == FORMAT else None
+    if not isinstance(content, dict) or type(version) is not int or version != VERSION:
         raise ParameterError(path.name, "another kind of file", f'JSON with the format "{FORMAT}", version {VERSION}')
     items = content.get("layers")
     if not isinstance(items, list) or not all(isinstance(item, dict) for item in items):
         raise ParameterError(f"{path.name} layers", type(items).__name__, "a list of objects")
+    batch_first = content.get("batch_first", False)
+    if not isinstance(batch_first, bool):
+        raise ParameterError(f"{path.name} batch_first", repr(batch_first)[:80], "true or false")
     layers: list[list[Direction]] = []
     for item in items:
-        direction = item.get("direction")
-        if direction not in NAMES or item.get("layer") != len(layers) - (direction == NAMES[1]):
-            found = f"{item.get('layer')!r} {direction!r}"
+        direction, layer = item.get("direction"), item.get("layer")
+        if direction not in NAMES or type(layer) is not int or layer != len(layers) - (direction == NAMES[1]):
+            found = f"{layer!r} {direction!r}"
             raise ParameterError(f"{path.name} layer", found, "layers in order, forward before reverse")
         params = _params(item)
         if item.get("profile") != profile_hash(params):
-            raise ParameterError(f"profile of layer {item['layer']}", repr(item.get("profile")), profile_hash(params))
+            raise ParameterError(f"profile of layer {layer}", repr(item.get("profile")), profile_hash(params))
         if direction == NAMES[0]:
             layers.append([])
         layers[-1].append(Direction(None, params, direction == NAMES[1]))
-    return Stack(tuple(map(tuple, layers)), bool(content.get("batch_first", False)))
+    return Stack(tuple(map(tuple, layers)), batch_first)
 
 
 def _params(item: Mapping[str, Any]) -> Params:

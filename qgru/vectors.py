@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
+from functools import partial
+from io import TextIOWrapper
 from pathlib import Path
 from typing import Any
 
@@ -173,6 +175,22 @@ def stream(step: str, seed: int, count: int | None, level: int) -> int:
     return EXACT
 
 
+def _input_lines() -> Iterator[str]:
+    """The lines of standard input; of one that is too long its start, and what is no text escaped: both are refused then."""
+    from vectors.stream import LONGEST_LINE
+
+    if sys.stdin is None:
+        raise refusal("standard input is closed, expected rows with results")
+    if isinstance(sys.stdin, TextIOWrapper):
+        sys.stdin.reconfigure(errors="surrogateescape")
+    read = partial(sys.stdin.readline, LONGEST_LINE + 2)
+    for line in iter(read, ""):
+        yield line
+        while line.startswith("#") and not line.endswith("\n"):  # a comment may be of any length
+            rest = read()
+            line = f"#{rest}" if rest else "\n"
+
+
 @command.command()
 @click.argument("step")
 @click.option("--seed", type=click.IntRange(0, 2**53 - 1), help="Of the stream: its operands must come back, all and in order.")
@@ -184,7 +202,7 @@ def judge(step: str, seed: int | None, level: int, at_least: int | None) -> int:
     from vectors.stream import judge as compare
 
     least = default_count(step, level) if at_least is None else at_least
-    rows, found = compare(step, sys.stdin, seed=seed, least_count=least)
+    rows, found = compare(step, _input_lines(), seed=seed, least_count=least)
     for mismatch in found[:SHOWN]:
         click.echo(str(mismatch))
     click.echo(f"{step}: {rows} rows, {len(found)} mismatches")

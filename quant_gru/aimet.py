@@ -13,6 +13,7 @@ operator is one whose zero point is 0, and its offset is qmin. Channels are in t
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from os import PathLike, fspath
@@ -23,10 +24,12 @@ import numpy as np
 
 from golden.spec.errors import ParameterError
 from golden.spec.layout import OPERATORS, WEIGHT_OPERATORS
+from quant_gru.config import unique
 from quant_gru.files import atomic_text
 
 VERSIONS = ("1.0.0", "0.6.1")
 MAX_BYTES = 64 << 20
+MAX_SCALE = sys.float_info.max  # JSON has integers beyond it, which are finite and no float
 ENC_TYPES = ("PER_TENSOR", "PER_CHANNEL")
 
 
@@ -96,7 +99,9 @@ def load(path: str | PathLike[str], *, prefix: str = "") -> dict[str, Encoding]:
     if len(text) > MAX_BYTES:
         raise ParameterError(name, f"more than {MAX_BYTES} bytes", "a file of encodings")
     try:
-        content = json.loads(text.decode("utf-8"))
+        content = json.loads(text.decode("utf-8"), object_pairs_hook=unique)
+    except ParameterError:
+        raise
     except (ValueError, RecursionError):
         raise ParameterError(name, "not JSON", "encodings of AIMET, version 1.0.0 or 0.6.1") from None
     return from_plain(content, prefix=prefix)
@@ -163,7 +168,7 @@ def _encoding(where: str, bits: Any, is_symmetric: Any, scales: Any, offsets: An
         raise ParameterError(f"{where} bitwidth", repr(bits), "an integer")
     if not isinstance(is_symmetric, bool):
         raise ParameterError(f"{where} symmetry", repr(is_symmetric), "true or false")
-    if not isinstance(scales, list) or not scales or not all(_is_number(s) and 0 < s < np.inf for s in scales):
+    if not isinstance(scales, list) or not scales or not all(_is_number(s) and 0 < s <= MAX_SCALE for s in scales):
         raise ParameterError(f"{where} scale", repr(scales)[:80], "a list of positive, finite numbers")
     whole = isinstance(offsets, list) and all(_is_number(o) and abs(o) < 2**32 and int(o) == o for o in offsets)
     if not whole or len(offsets) != len(scales):

@@ -109,7 +109,7 @@ def load_config(path: str | PathLike[str] | None = None) -> BitwidthConfig:
     if len(text) > MAX_BYTES:
         raise ParameterError(path.name, f"more than {MAX_BYTES} bytes", "a configuration of the eighteen operators")
     try:
-        content = json.loads(text.decode("utf-8"), object_pairs_hook=_unique)
+        content = json.loads(text.decode("utf-8"), object_pairs_hook=unique)
     except ParameterError:
         raise
     except (ValueError, RecursionError):
@@ -174,7 +174,11 @@ def _object(name: str, item: Any, required: tuple[str, ...], optional: tuple[str
     return item
 
 
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """The object of these pairs, as json.loads asks for it with object_pairs_hook.
+
+    Raises   ParameterError naming a key that is given twice; plain JSON would keep the last of its values
+    """
     found = dict(pairs)
     if len(found) != len(pairs):
         names = [k for k, _ in pairs]

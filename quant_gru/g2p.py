@@ -91,8 +91,14 @@ def load_g2p(folder: Path | None = None) -> G2p:
 
 
 def read_words(path: Path) -> tuple[str, ...]:
-    """Lower-case headwords of lines HEADWORD|..., without comments and blank lines, each once, in file order."""
-    lines = path.read_text(encoding="utf-8").splitlines()
+    """Lower-case headwords of lines HEADWORD|..., without comments and blank lines, each once, in file order.
+
+    Raises   ParameterError naming the file: no UTF-8, no word; OSError
+    """
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except UnicodeDecodeError as error:
+        raise ParameterError(path.name, f"damaged (byte {error.start} is no UTF-8)", "text of lines HEADWORD|...") from None
     words = [line.split("|")[0].strip().lower() for line in lines if line.strip() and not line.startswith("#")]
     found = tuple(dict.fromkeys(w for w in words if w))
     if not found:

@@ -13,7 +13,7 @@ import torch
 
 from golden.spec.errors import ParameterError
 from golden.spec.params import PotParams
-from quant_gru.config import BitwidthConfig, from_plain, to_plain
+from quant_gru.config import BitwidthConfig, from_plain, to_plain, unique
 from quant_gru.files import atomic_text
 from quant_gru.module_params import DATAPATHS, Template, template_from_plain, template_to_plain
 from quant_gru.observers import Observers
@@ -114,7 +114,8 @@ def read_json(
     with open(path, "rb") as file:
         text = file.read(MAX_BYTES + 1)
     content = parsed(name, text)
-    if not isinstance(content, Mapping) or content.get("format") != FORMAT or content.get("version") != VERSION:
+    version = content.get("version") if isinstance(content, Mapping) and content.get("format") == FORMAT else None
+    if type(version) is not int or version != VERSION:
         raise ParameterError(name, "another kind of file", f'JSON with the format "{FORMAT}", version {VERSION}')
     datapath = checked_datapath(content.get("datapath"))
     config = from_plain(content.get("bitwidths"))
@@ -123,7 +124,7 @@ def read_json(
     if not isinstance(items, list):
         raise ParameterError(f"{name} layers", type(items).__name__, "a list")
     there = [(v.get("layer"), v.get("direction")) for v in items if isinstance(v, Mapping)]
-    if there != wanted:
+    if there != wanted or any(type(layer) is not int for layer, _ in there):
         raise ParameterError(f"{name} layers", there, f"{wanted}, as the module has them")
     found: list[list[Template]] = [[] for _ in shape]
     for item in items:
@@ -165,7 +166,9 @@ def parsed(name: str, text: Any) -> Any:
     if not isinstance(text, (str, bytes)) or len(text) > MAX_BYTES:
         raise ParameterError(name, f"a {type(text).__name__}", f"JSON text of at most {MAX_BYTES} bytes")
     try:
-        return json.loads(text)
+        return json.loads(text, object_pairs_hook=unique)
+    except ParameterError:
+        raise
     except (ValueError, RecursionError):
         raise ParameterError(name, "not JSON", "JSON") from None
 

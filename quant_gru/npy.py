@@ -8,11 +8,13 @@ from __future__ import annotations
 import ast
 import io
 import struct
+import warnings
 import zipfile
 import zlib
+from collections.abc import Sequence
 from math import prod
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, Literal
 
 import numpy as np
 from numpy.lib import format as npy_format
@@ -22,7 +24,9 @@ from golden.spec.errors import ParameterError, QgruError
 MAX_BYTES = 2**32
 DEFLATE_LIMIT = 1032  # deflate never packs more than about this many bytes into one
 MAX_HEADER = 10_000
-DAMAGED = (zipfile.BadZipFile, zlib.error, EOFError, ValueError, RuntimeError, struct.error, MemoryError, KeyError, TypeError)
+DAMAGED = (
+    zipfile.BadZipFile, zlib.error, EOFError, ValueError, RuntimeError, struct.error, MemoryError, LookupError, TypeError
+)  # fmt: skip
 
 
 def read_npy(path: Path) -> np.ndarray:
@@ -124,7 +128,20 @@ def _array(where: str, file: IO[bytes], size: int) -> np.ndarray | str:
         raise ParameterError(where, f"{len(data)} bytes of data", f"{claimed} bytes for {dtype} of shape {list(shape)}")
     if dtype.kind not in "biuf":
         return str(dtype)
-    return np.frombuffer(data, dtype).reshape(shape, order="F" if fortran else "C")
+    return shaped(where, data, dtype, shape, "F" if fortran else "C")
+
+
+def shaped(
+    where: str, data: bytes | memoryview, dtype: np.dtype, shape: Sequence[int], order: Literal["C", "F"] = "C"
+) -> np.ndarray:
+    """The array of these bytes, as many as the shape needs.
+
+    Raises   ParameterError for a shape that NumPy has none of: too many axes, or sizes too large for an index beside a 0
+    """
+    try:
+        return np.frombuffer(data, dtype).reshape(tuple(shape), order=order)
+    except ValueError as error:
+        raise ParameterError(where, f"an array of shape {list(shape)}", f"a shape of NumPy ({_reason(error)})") from None
 
 
 def _header(file: IO[bytes], version: int) -> tuple[tuple[Any, ...], bool, np.dtype]:
@@ -136,7 +153,9 @@ def _header(file: IO[bytes], version: int) -> tuple[tuple[Any, ...], bool, np.dt
     text = file.read(length)
     if len(text) != length:
         raise EOFError(f"a header of {length} bytes that ends after {len(text)}")
-    header = ast.literal_eval(text.decode("utf-8" if version == 3 else "latin1").strip())
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of the compiler, which says on stderr what it thinks of an unknown escape
+        header = ast.literal_eval(text.decode("utf-8" if version == 3 else "latin1").strip())
     if not isinstance(header, dict) or set(header) != {"descr", "fortran_order", "shape"}:
         raise ValueError("a header without descr, fortran_order and shape")
     if not isinstance(header["shape"], tuple) or not isinstance(header["fortran_order"], bool):

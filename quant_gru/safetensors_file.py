@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from golden.spec.errors import ParameterError, QgruError
-from quant_gru.npy import label
+from quant_gru.npy import label, shaped
 
 MAX_HEADER = 100_000_000
 DTYPES = {
@@ -68,7 +68,7 @@ def _tensor(where: str, entry: Any, data: memoryview) -> np.ndarray | str:
     size = prod(shape) * item.itemsize
     if size != end - begin:
         raise ParameterError(where, f"{end - begin} bytes of data", f"{size} bytes for {item} of shape {shape}")
-    return np.frombuffer(data[begin:end], item).reshape(shape)
+    return shaped(where, data[begin:end], item, shape)
 
 
 def _sizes(values: Any) -> bool:

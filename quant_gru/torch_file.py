@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import pickle
+import warnings
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -21,9 +22,9 @@ NESTED = ("state_dict", "model_state_dict", "model")
 def read_torch(path: Path) -> dict[str, np.ndarray | str]:
     """name -> array of a state dict, also one that is kept under "state_dict", "model_state_dict" or "model".
 
-    A tensor that NumPy has no dtype for (bfloat16, ...) is given back as the name of its dtype.
+    A tensor that NumPy has no array for (bfloat16, sparse, ...) is given back as the name of its dtype and what it is.
     Raises   MissingPart without torch; ParameterError naming the file: not the zip format of torch.save, damaged,
-             anything but tensors inside (a pickled module), not a dict
+             anything but tensors inside (a pickled module), not a dict, a tensor of more numbers than the file holds for it
     """
     with open(path, "rb") as file:
         try:
@@ -42,7 +43,9 @@ def read_torch(path: Path) -> dict[str, np.ndarray | str]:
     except ModuleNotFoundError:
         raise MissingPart("torch", "torch") from None
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # what torch thinks of a damaged pickle; what comes of it is refused below
+            content = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError:
         raise ParameterError(path.name, "more than tensors", "a state dict: torch.save(module.state_dict(), path)") from None
     except (*DAMAGED, AttributeError, IndexError, AssertionError):
@@ -54,11 +57,19 @@ def read_torch(path: Path) -> dict[str, np.ndarray | str]:
     if not isinstance(content, Mapping):
         raise ParameterError(path.name, f"a {type(content).__name__}", "a state dict, names and tensors")
     tensors = {str(name): value for name, value in content.items() if isinstance(value, torch.Tensor)}
-    return {name: _numpy(value) for name, value in tensors.items()}
+    return {name: _numpy(label(path.name, name), value) for name, value in tensors.items()}
 
 
-def _numpy(tensor: Any) -> np.ndarray | str:
+def _numpy(where: str, tensor: Any) -> np.ndarray | str:
+    dtype = str(tensor.dtype).removeprefix("torch.")
+    layout = str(tensor.layout).removeprefix("torch.")
+    if layout != "strided" or tensor.is_meta:
+        return f"{dtype} ({'meta' if tensor.is_meta else layout})"
+    claimed, there = tensor.numel() * tensor.element_size(), tensor.untyped_storage().nbytes()
+    if claimed > there:
+        found = f"{dtype} of shape {list(tensor.shape)} in {there} bytes"
+        raise ParameterError(where, found, f"{claimed} bytes, a tensor that is not expanded")
     try:
-        return np.array(tensor.detach().numpy())
+        return tensor.detach().numpy()
     except (TypeError, RuntimeError):
-        return str(tensor.dtype).removeprefix("torch.")
+        return dtype

@@ -5,6 +5,7 @@ The makers are in golden/tables.py; this file only holds what they make.
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -28,6 +29,18 @@ def _common(table: Any, kind: str) -> None:
     for name in ("zero_point_in", "zero_point_out"):
         zero_point = checked_int(f"{kind} {name}", getattr(table, name), INT32.qmin, INT32.qmax)
         object.__setattr__(table, name, zero_point)
+
+
+def _check_informative(table: Any, kind: str, reals: tuple[str, ...] = (), exponents: tuple[str, ...] = ()) -> None:
+    """Refuse numbers that no code follows from, and that are still none of their kind."""
+    for name in reals:
+        value = getattr(table, name)
+        is_number = isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(value, bool)
+        if not is_number or not -sys.float_info.max <= value <= sys.float_info.max:
+            raise ParameterError(f"{kind} {name}", repr(value)[:80], "a finite number")
+    for name in exponents:
+        if getattr(table, name) is not None:
+            checked_int(f"{kind} {name}", getattr(table, name), INT32.qmin, INT32.qmax)
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,6 +72,7 @@ class DirectTable:
 
     def __post_init__(self) -> None:
         _common(self, "direct table")
+        _check_informative(self, "direct table", reals=("one", "scale_in"))
         if not self.fmt_in.signed or not (self.fmt_in.bits <= 8 or self.fmt_in.bits == 16):
             raise ParameterError("direct table fmt_in", str(self.fmt_in), "a signed format of at most 8, or 16, bits")
         if self.fmt_in.bits == 16 and self.zero_point_in != 0:
@@ -95,6 +109,7 @@ class PiecewiseLinear:
 
     def __post_init__(self) -> None:
         _common(self, "piecewise linear table")
+        _check_informative(self, "piecewise linear table", exponents=("exponent_in", "exponent_out"))
         _segments(self, ("thresholds", "slopes", "shifts", "intercepts"), ("shifts",))
 
 
@@ -129,6 +144,7 @@ class PiecewiseQuadratic:
 
     def __post_init__(self) -> None:
         _common(self, "piecewise quadratic table")
+        _check_informative(self, "piecewise quadratic table", exponents=("exponent_in", "exponent_out"))
         _segments(self, ("thresholds", "origins", "c2", "p", "c1", "n", "c0"), ("p", "n"))
 
 

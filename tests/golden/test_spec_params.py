@@ -210,6 +210,22 @@ def test_operators_and_tables_are_frozen():
     assert tuple(params.operators) == OPERATORS
 
 
+@pytest.mark.parametrize(
+    ("make", "changes", "sentence"),
+    [
+        (sets.direct, {"one": "127"}, "direct table one is '127', expected a finite number"),
+        (sets.direct, {"one": True}, "direct table one is True, expected a finite number"),
+        (sets.direct, {"one": float("nan")}, "direct table one is nan, expected a finite number"),
+        (sets.direct, {"scale_in": None}, "direct table scale_in is None, expected a finite number"),
+        (sets.direct, {"scale_in": float("inf")}, "direct table scale_in is inf, expected a finite number"),
+        (sets.linear, {"exponent_in": 0.5}, "piecewise linear table exponent_in is 0.5, expected an integer"),
+        (sets.quadratic, {"exponent_out": []}, "piecewise quadratic table exponent_out is [], expected an integer"),
+    ],
+)
+def test_numbers_that_only_inform_are_of_their_kind(make, changes, sentence):
+    refused(lambda: make(**changes), sentence)
+
+
 def test_sizes_and_formats():
     for params in (sets.mshift(), sets.dynamic(), sets.pot()):
         assert (params.input_size, params.hidden_size) == (2, 3)

@@ -159,6 +159,19 @@ def test_a_file_that_fails_leaves_the_old_one(tmp_path):
     assert [p.name for p in tmp_path.iterdir()] == ["a.bin"]
 
 
+def test_a_file_in_the_place_of_a_folder_is_refused_by_its_own_name(tmp_path):
+    from quant_gru.files import atomic_path
+
+    (tmp_path / "out").mkdir()
+    missing = tmp_path / "missing"
+    for write in (files.atomic_file, atomic_path):
+        for path, named in ((tmp_path / "out", tmp_path / "out"), (missing / "a.txt", missing)):
+            with pytest.raises(OSError) as error, write(path):
+                pytest.fail("the block ran")
+            assert run.os_sentence(error.value).startswith(f"{named}: is ")
+    assert [p.name for p in tmp_path.iterdir()] == ["out"] and not any((tmp_path / "out").iterdir())
+
+
 def test_a_folder_appears_complete(tmp_path):
     with files.atomic_folder(tmp_path / "out") as folder:
         (folder / "a").write_text("1")

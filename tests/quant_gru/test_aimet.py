@@ -111,6 +111,7 @@ BAD = [
     ("input.x", "offset", [float("nan")], "encoding of input.x offset is [nan]"),
     ("input.x", "scale", [-1.0], "encoding of input.x scale is [-1.0], expected a list of positive"),
     ("input.x", "scale", "0.5", "encoding of input.x scale is '0.5'"),
+    ("input.x", "scale", [10**400], "encoding of input.x scale is [1000000"),
     ("input.x", "bw", 17, "encoding of input.x bitwidth is 17, expected 2 to 16"),
     ("input.x", "bw", True, "encoding of input.x bitwidth is True"),
     ("weight.bx", "bw", 12, "encoding of weight.bx bitwidth is 12, expected 8, 16 or 32"),
@@ -184,6 +185,7 @@ def test_bad_files(tmp_path, pot):
         ("{}", "activation_encodings is a NoneType"),
         ("[" * 100000, "e.json is not JSON"),
         (json.dumps({"activation_encodings": 3}), "activation_encodings is a int"),
+        ('{"activation_encodings": {"input.x": [], "input.x": []}}', "input.x is given twice, expected each key once"),
     ):
         path.write_text(text, encoding="utf-8")
         with pytest.raises(ParameterError) as error:

@@ -65,6 +65,9 @@ def test_words_of_a_list(tmp_path):
     (tmp_path / "w").write_text("# nothing\n", encoding="utf-8")
     with pytest.raises(ParameterError, match="w is without words"):
         read_words(tmp_path / "w")
+    (tmp_path / "w").write_bytes(b"use|\xff\n")
+    with pytest.raises(ParameterError, match="^w is damaged \\(byte 4 is no UTF-8\\), expected text of lines"):
+        read_words(tmp_path / "w")
 
 
 def test_without_the_package_one_sentence_says_how_to_get_it(monkeypatch):

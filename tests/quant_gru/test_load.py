@@ -6,6 +6,7 @@ import pickle
 import struct
 import subprocess
 import sys
+import warnings
 import zipfile
 
 import numpy as np
@@ -114,6 +115,18 @@ def test_torch_state_dicts(tmp_path):
         assert [g.name for g in model.grus] == ["l0", "l0_reverse", "l1", "l1_reverse"]
         wanted = module.weight_hh_l1_reverse.detach().numpy()[2:4].T  # the two rows of z
         assert np.array_equal(model.grus[3].gru.R[:, :2], wanted)
+
+
+def test_tensors_that_are_not_stored_whole(tmp_path):
+    torch = pytest.importorskip("torch")
+    tensors = {k: torch.from_numpy(v) for k, v in weights().items()}
+    torch.save(tensors | {"a": torch.zeros(1).expand(10**13)}, tmp_path / "m.pt")
+    wanted = "m.pt[a] is float32 of shape [10000000000000] in 4 bytes, expected 40000000000000 bytes"
+    assert refused(load_model, tmp_path / "m.pt").startswith(wanted)
+    for tensor, kind in ((torch.eye(6).to_sparse(), "sparse_coo"), (torch.empty(6, 6, device="meta"), "meta")):
+        torch.save(tensors | {"weight_hh_l0": tensor}, tmp_path / "m.pt")
+        wanted = f"weight_hh_l0 is an array of float32 ({kind}), expected float32, float64 or float16"
+        assert refused(load_model, tmp_path / "m.pt") == wanted
 
 
 def test_a_pickled_module_is_refused(tmp_path):
@@ -261,6 +274,10 @@ def member(shape, data, descr="'<f4'", version=b"\x01\x00"):
         (member("'a'", b"abcd"), "damaged"),
         (b"\x93NUMPY", "damaged"),
         (b"", "damaged"),
+        (member("(1,)", b"abcd", "('O',)"), "damaged"),
+        (member(f"({'1,' * 65})", b"abcd"), "is an array of shape [1, 1, "),
+        (member(f"(0, {2**62})", b""), f"is an array of shape [0, {2**62}], expected a shape of NumPy"),
+        (member(f"(0, {2**70})", b""), f"is an array of shape [0, {2**70}], expected a shape of NumPy"),
     ],
 )
 def test_headers_are_not_believed(tmp_path, content, part):
@@ -280,6 +297,14 @@ def test_sizes_in_the_archive_are_not_believed(tmp_path):
     raw[at : at + 4] = struct.pack("<I", 2**31)
     (tmp_path / "m.npz").write_bytes(bytes(raw))
     assert "said to hold 2147483648 bytes" in refused(load_model, tmp_path / "m.npz")
+
+
+def test_a_header_is_read_without_a_word_on_stderr(tmp_path):
+    (tmp_path / "x.npy").write_bytes(member("(1if 2else 3,)", b"abcd"))
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        assert "damaged" in refused(load_data, tmp_path / "x.npy")
+    assert said == []
 
 
 def test_names_that_cannot_be_printed_are_escaped(tmp_path):
@@ -303,6 +328,8 @@ def test_a_member_given_twice_is_refused(tmp_path):
         ({"dtype": "F32", "shape": [10**12], "data_offsets": [0, 4]}, "is 4 bytes of data, expected 4000000000000 bytes"),
         ({"dtype": "F32", "shape": [1], "data_offsets": [0, 10**12]}, "a place inside the file"),
         ({"dtype": "F32", "shape": [1], "data_offsets": [4, 0]}, "a place inside the file"),
+        ({"dtype": "F32", "shape": [0, 2**62], "data_offsets": [0, 0]}, f"an array of shape [0, {2**62}], expected a shape"),
+        ({"dtype": "F32", "shape": [1] * 65, "data_offsets": [0, 4]}, "is an array of shape [1, 1, "),
         ({"dtype": "F32", "shape": [-1], "data_offsets": [0, 4]}, "described incompletely"),
         ({"dtype": "F32", "shape": [1]}, "described incompletely"),
         (["F32"], "described incompletely"),

@@ -159,6 +159,8 @@ def test_parameter_files(tmp_path, datapath):
     ("change", "sentence"),
     [
         (lambda c: c.update(format="other"), "p.json is another kind of file"),
+        (lambda c: c.update(version=True), "p.json is another kind of file"),
+        (lambda c: c["layers"][0].update(layer=0.0), r"p.json layers is \[\(0.0, 'forward'\)"),
         (lambda c: c.update(datapath="x"), "datapath is 'x'"),
         (lambda c: c.update(datapath="mshift"), "layer 0 forward datapath is pot, expected mshift"),
         (lambda c: c["layers"].pop(), "p.json layers is"),
@@ -182,6 +184,15 @@ def test_parameter_files_that_are_refused(tmp_path, change, sentence):
     with pytest.raises(ParameterError, match=f"^{sentence}"):
         gru.load_quant_params(path)
     assert same_params(gru.quant_params()[0][0], before)
+
+
+def test_a_parameter_file_with_a_key_twice_is_refused(tmp_path):
+    gru = calibrated()
+    gru.export_quant_params(tmp_path / "p.json")
+    text = (tmp_path / "p.json").read_text(encoding="utf-8")
+    (tmp_path / "p.json").write_text(text.replace('"version"', '"datapath": "mshift", "version"', 1), encoding="utf-8")
+    with pytest.raises(ParameterError, match="^datapath is given twice, expected each key once$"):
+        gru.load_quant_params(tmp_path / "p.json")
 
 
 def test_settings_are_checked():

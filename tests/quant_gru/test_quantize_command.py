@@ -320,6 +320,9 @@ def test_parameters_read_back_the_same(tmp_path, build):
     ("change", "sentence"),
     [
         (lambda p: p.update(format="other"), "another kind of file"),
+        (lambda p: p.update(version=True), "another kind of file"),
+        (lambda p: p.update(batch_first="false"), "parameters.json batch_first is 'false', expected true or false"),
+        (lambda p: p["layers"][0].update(layer=False), "parameters.json layer is False 'forward', expected layers in order"),
         (lambda p: p["layers"].reverse(), "expected layers in order, forward before reverse"),
         (lambda p: p["layers"][0].update(profile="00"), "profile of layer 0 is '00'"),
         (lambda p: p["layers"][0]["arrays"]["W"]["data"].__setitem__(0, 1000), "W[0, 0] is 1000"),
@@ -340,6 +343,13 @@ def test_damaged_parameters_are_refused(tmp_path, change, sentence):
     with pytest.raises(ParameterError) as refused:
         read_parameters(path)
     assert sentence in str(refused.value)
+
+
+def test_parameters_with_a_key_twice_are_refused(tmp_path):
+    path = tmp_path / "parameters.json"
+    path.write_text(json.dumps(pack_parameters(stack(1, 1))).replace('"format"', '"layers": [], "format"', 1))
+    with pytest.raises(ParameterError, match="^layers is given twice, expected each key once$"):
+        read_parameters(path)
 
 
 def test_distances_add_up():

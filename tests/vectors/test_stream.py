@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import subprocess
 import sys
 
 import pytest
 
 from golden.spec.errors import ParameterError
+from qgru.cli import main
 from vectors.errors import VectorError
 from vectors.minimum import LEAST
 from vectors.steps import STEPS
@@ -135,3 +137,37 @@ def test_the_commands_in_a_pipe(bug, code, tmp_path):
     last = done.stdout.splitlines()[-1]
     assert done.returncode == code and done.stderr == ""
     assert last.startswith("requantize: 5500 rows, ") and last.endswith("0 mismatches") == (code == 0)
+
+
+class Endless(io.RawIOBase):
+    """A stream of the digit 0 that no line ends."""
+
+    def readable(self):
+        return True
+
+    def readinto(self, buffer):
+        buffer[:] = b"0" * len(buffer)
+        return len(buffer)
+
+
+@pytest.mark.parametrize(
+    ("given", "sentence"),
+    [
+        (io.BytesIO(b"\xff\xfe\n"), "the stream: line 1 is '\\udcff\\udcfe', expected at most 4096 characters of ASCII"),
+        (io.BufferedReader(Endless()), "the stream: line 1 is '0000"),
+        (None, "standard input is closed, expected rows with results"),
+    ],
+    ids=["no text", "a line without end", "closed"],
+)
+def test_standard_input_that_is_no_stream(monkeypatch, capsys, given, sentence):
+    monkeypatch.setattr("sys.stdin", given and io.TextIOWrapper(given, encoding="utf-8"))
+    assert main(["vectors", "judge", "requantize"]) == 2
+    printed = capsys.readouterr()
+    assert printed.err.startswith(f"qgru: {sentence}") and printed.err.count("\n") == 1 and printed.out == ""
+
+
+def test_a_comment_of_any_length_is_passed_over(monkeypatch, capsys):
+    text = "\n".join(["#" * 9000, *answered(5), "# the end " * 1000])
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(text.encode())))
+    assert main(["vectors", "judge", "ties_up", "--at-least", "5"]) == 0
+    assert capsys.readouterr().out == "ties_up: 5 rows, 0 mismatches\n"

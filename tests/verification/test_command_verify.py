@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import pickle
+import shutil
 import subprocess
 import sys
 from dataclasses import replace
@@ -66,6 +67,15 @@ def test_the_same_run_gives_the_same_bytes(g2p, verified, tmp_path):
     assert sorted(p.name for p in (tmp_path / "again").iterdir()) == names
     for name in names:
         assert (tmp_path / "again" / name).read_bytes() == (verified[0] / name).read_bytes()
+
+
+def test_words_outside_ascii_are_escaped_in_the_comment(g2p, tmp_path):
+    folder = shutil.copytree(g2p, tmp_path / "g2p")
+    (folder / "homographs.en").write_text("bass|x\nr\u00e9sum\u00e9|x\n", encoding="utf-8")
+    command = ["verify", "--g2p", str(folder), "--datapath", "mshift", "--device", "host", "--out", str(tmp_path / "set")]
+    assert main(command) == 0
+    comments = [entry["comment"] for entry in open_set(tmp_path / "set").manifest["cases"]]
+    assert set(comments) == {f"{kind}: r\\xe9sum\\xe9" for kind in ("encoder", "decoder")}
 
 
 def test_json_is_one_canonical_object(g2p, tmp_path, capsys):

@@ -205,6 +205,7 @@ def test_records_join_and_come_back():
         (lambda r: r | {"format": "other"}, "another document"),
         (lambda r: r | {"more": 1}, "another document"),
         (lambda r: r | {"format_version": 2}, "format_version is 2, expected 1"),
+        (lambda r: r | {"format_version": True}, "format_version is True, expected 1"),
         (lambda r: r | {"sources": ["b", "a"]}, "sources is"),
         (lambda r: r | {"propagation": 1}, "propagation is 1"),
         (lambda r: r | {"points": []}, "points is list"),
@@ -212,6 +213,7 @@ def test_records_join_and_come_back():
         (lambda r: r | {"points": {"mshift/h": {"mask": {"keeps": [0]}}}}, r"mshift/h mask keeps is \[0\]"),
         (lambda r: r | {"points": {"mshift/h": {"mask": {"keeps": [1, 1, 2]}}}}, "mshift/h mask keeps is"),
         (lambda r: r | {"points": {"mshift/h": {"mask": {"keeps": [2**63]}}}}, "mshift/h mask keeps is"),
+        (lambda r: r | {"points": {"mshift/h": {"mask": {"keeps": [1, 2]}}}}, r"mshift/h mask keeps is \[1, 2\], expected"),
     ],
 )
 def test_a_damaged_record_is_refused(change, sentence):
@@ -221,6 +223,19 @@ def test_a_damaged_record_is_refused(change, sentence):
     for text in ("{", "[" * 100_000, "9" * 5000):
         with pytest.raises(ParameterError, match="no JSON"):
             Record.from_json(text)
+
+
+def test_a_record_with_a_key_twice_is_refused():
+    text = Record().to_json().replace('"points":{}', '"points":{"mshift/h":{"mask":{"keeps":[5],"keeps":[1]}}}')
+    with pytest.raises(ParameterError, match="^a.json key 'keeps' is given twice, expected each key once$"):
+        Record.from_json(text, "a.json")
+
+
+def test_records_whose_sum_no_record_may_hold_are_not_joined():
+    text = Record().to_json().replace('"points":{}', f'"points":{{"mshift/h":{{"mask":{{"keeps":[{2**62}]}}}}}}')
+    wanted = f"^joined hits of mshift/h: mask: keeps is {2**63}, expected at most {2**62}$"
+    with pytest.raises(ParameterError, match=wanted):
+        Record.from_json(text).joined(Record.from_json(text))
 
 
 @pytest.mark.parametrize("datapath", ["mshift", "mshift-dynamic", "pot"])

@@ -74,3 +74,15 @@ def test_bad_input_is_2(folder, tmp_path, capsys):
     sentences = capsys.readouterr().err.splitlines()
     assert [s.split(":")[0] for s in sentences] == ["qgru"] * 3
     assert "CASE is 'nope', expected one of mshift, mshift-dynamic, pot" in sentences[0]
+
+
+def test_a_field_by_both_of_its_names_is_refused(folder, tmp_path, capsys):
+    h = MAKERS["pot"](3).run(judge)["h"]
+    np.savez(tmp_path / "got.npz", **{"trace.h": h, "h": h + 1})
+    assert run(folder, "pot", tmp_path / "got.npz") == 2
+    assert capsys.readouterr().err == "qgru: got.npz h is given also as trace.h, expected each field once\n"
+
+
+def test_a_file_without_end_is_refused_before_it_is_read_whole(folder, capsys):
+    assert run(folder, "pot", "/dev/zero") == 2
+    assert capsys.readouterr().err.startswith("qgru: zero is larger than 268435456 bytes, expected what")

@@ -76,6 +76,7 @@ def test_a_damaged_line_inside_is_refused_with_its_number(tmp_path, line):
     ("entry", "sentence"),
     [
         (header(NAME, Subject()) | {"version": 2}, "version 2, not 'qgru fuzz journal' version 1"),
+        (header(NAME, Subject()) | {"version": True}, "version True, not 'qgru fuzz journal' version 1"),
         (header("fuzz2-0-all-8", Subject()), "draws of version 1"),
         (header("fuzz1-\u0660-all-8", Subject()), "campaign is"),
         (header(NAME, Subject(timeout=10**400)), "timeout"),
@@ -85,7 +86,11 @@ def test_a_damaged_line_inside_is_refused_with_its_number(tmp_path, line):
         (shard(0, 8, finding(3) | {"more": []}), "an unknown field 'more'"),
         (shard(0, 8) | {"outcomes": {"equal": 10**400}}, "where a whole number belongs"),
         (shard(0, 2**62 + 1), "where a whole number belongs"),
+        (shard(0, 8) | {"findings": {}}, "findings {}"),
         (shrunk(3) | {"problem": {}}, "problem {}"),
+        (shrunk(3) | {"tried": float("nan")}, "nan where a whole number belongs"),
+        (shrunk(3) | {"sizes": []}, "sizes []"),
+        (shrunk(3) | {"sizes": {"T": float("inf")}}, "inf where a whole number belongs"),
         ([1, 2], "a list"),
     ],
 )

@@ -34,6 +34,8 @@ def test_json_and_journal(capsys, tmp_path):
     [
         {"seconds": "1"}, {"seconds": float("nan")}, {"seconds": 10**400}, {"seconds": None}, {"compared": -1},
         {"compared": True}, {"mismatches": 10**300}, {"mismatches": 1}, {"first": [1]}, {"first": 7}, {"piece": 3},
+        {"compared": 0}, {"compared": 65}, {"first": [1, 0]}, {"mismatches": 1, "first": [64, 0]}, {"piece": "ties_up"},
+        {"mismatches": 1, "first": [4, 1]}, {"mismatches": 65, "first": [4, 0]}, {"piece": "ties_upp s=3 [0:64]"},
     ],
 )  # fmt: skip
 def test_a_damaged_journal_is_refused_and_kept(change, capsys, tmp_path):
@@ -46,6 +48,19 @@ def test_a_damaged_journal_is_refused_and_kept(change, capsys, tmp_path):
     out, err = capsys.readouterr()
     assert out == "" and "expected a line of a sweep's journal" in err and err.count("\n") == 1
     assert (tmp_path / "j").read_text() == text
+
+
+def test_a_piece_that_is_there_twice_must_be_alike(capsys, tmp_path):
+    call = ["sweep", "ties_up", "--params", "s=3", "--range", "0:64", "--jobs", "1", "--resume", str(tmp_path / "j")]
+    assert main(call) == 0
+    line = (tmp_path / "j").read_text()
+    (tmp_path / "j").write_text(line * 2)
+    assert main(call) == 0
+    wrong = json.dumps(json.loads(line) | {"mismatches": 8, "first": [4, 0]}, sort_keys=True) + "\n"
+    (tmp_path / "j").write_text(wrong + line)
+    capsys.readouterr()
+    assert main(call) == 2
+    assert "j, ties_up s=3 [0:64] is there twice, and not alike, expected one outcome" in capsys.readouterr().err
 
 
 def test_a_file_that_is_no_journal_is_not_cut_but_a_torn_line_is(capsys, tmp_path):

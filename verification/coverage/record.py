@@ -36,12 +36,19 @@ class Record:
     propagation: bool = True
 
     def joined(self, other: Record) -> Record:
-        """Both records as one; a source that both counted is refused, it would count twice."""
+        """Both records as one.
+
+        Raises ParameterError for a source that both counted, it would count twice, and for a sum that no record may hold
+        """
         twice = sorted(set(self.sources) & set(other.sources))
         if twice:
             raise ParameterError("source", twice[0], "sets that only one of the joined records counted")
+        hit = self.hit + other.hit
+        if hit and max(hit.values()) > MAX_COUNT:
+            point, count = max(hit.items(), key=lambda item: item[1])
+            raise ParameterError(f"joined hits of {point}", count, f"at most {MAX_COUNT}")
         return Record(
-            self.hit + other.hit,
+            hit,
             self.output + other.output,
             self.last | other.last,
             tuple(sorted({*self.sources, *other.sources})),
@@ -72,14 +79,24 @@ class Record:
 
         Raises ParameterError naming the first field that is missing, unknown or wrong
         """
+        def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+            found: dict[str, Any] = {}
+            for key, value in pairs:
+                if key in found:
+                    raise ParameterError(f"{name} key {key!r}"[:200], "given twice", "each key once")
+                found[key] = value
+            return found
+
         try:
-            whole = json.loads(text)
+            whole = json.loads(text, object_pairs_hook=unique)
+        except ParameterError:
+            raise
         except (ValueError, RecursionError) as error:
             raise ParameterError(name, f"no JSON ({error})", "a coverage record") from None
         wanted = {"format", "format_version", "sources", "propagation", "points"}
         if not isinstance(whole, dict) or set(whole) != wanted or whole["format"] != FORMAT:
             raise ParameterError(name, "another document", f"{FORMAT} with {', '.join(sorted(wanted))}")
-        if whole["format_version"] != VERSION:
+        if type(whole["format_version"]) is not int or whole["format_version"] != VERSION:
             raise ParameterError(f"{name} format_version", repr(whole["format_version"]), str(VERSION))
         sources = whole["sources"]
         if not isinstance(sources, list) or sources != sorted({s for s in sources if isinstance(s, str)}):
@@ -104,7 +121,8 @@ def _points(name: str, stages: Any) -> Iterable[tuple[Point, list[int]]]:
                 if label not in known.get(stage, {}).get(kind, ()):
                     raise ParameterError(f"{name} point", f"{stage}: {kind}: {label}", "a coverpoint of this version")
                 whole = isinstance(counts, list) and all(type(c) is int and 0 <= c <= MAX_COUNT for c in counts)
-                if not whole or not 1 <= len(counts) <= 3 or counts[0] < 1 or counts[-1] < 1 or counts[2:] not in ([], [1]):
+                whole = whole and 1 <= len(counts) <= 3 and max(counts) == counts[0]
+                if not whole or counts[-1] < 1 or counts[2:] not in ([], [1]):
                     raise ParameterError(f"{name} {stage} {kind} {label}", repr(counts)[:80], "[hits, hits at an output, 1]")
                 yield Point(stage, kind, label), counts
 

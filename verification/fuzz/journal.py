@@ -125,7 +125,7 @@ def check_entry(entry: Any, begun: bool) -> None:
     if isinstance(kind, str) and kind in FIELDS:
         _known(entry, FIELDS[kind])
     if kind == "campaign":
-        if entry["format"] != FORMAT or entry["version"] != VERSION:
+        if entry["format"] != FORMAT or type(entry["version"]) is not int or entry["version"] != VERSION:
             raise ValueError(f"{entry['format']!r} version {entry['version']!r}, not {FORMAT!r} version {VERSION}")
         Campaign.parse(entry["campaign"])
         subject_of(entry)
@@ -135,6 +135,8 @@ def check_entry(entry: Any, begun: bool) -> None:
     if kind == "shard":
         start, stop = _index(entry["start"]), _index(entry["stop"])
         _index(entry["compared"])
+        if not isinstance(entry["findings"], list):
+            raise ValueError(f"findings {repr(entry['findings'])[:80]}")
         if stop <= start or not all(start <= _index(f["index"]) < stop for f in entry["findings"]):
             raise ValueError(f"a shard of {start}...{stop}")
         for finding in entry["findings"]:
@@ -150,6 +152,11 @@ def check_entry(entry: Any, begun: bool) -> None:
                 _index(count)
     elif kind == "shrunk":
         _index(entry["index"])
+        _index(entry["tried"])
+        if not isinstance(entry["sizes"], dict):
+            raise ValueError(f"sizes {repr(entry['sizes'])[:80]}")
+        for size in entry["sizes"].values():
+            _index(size)
         _texts(entry, "problem", "report")
         _words(entry, "outcome", "stage")
         _names(entry["explanations"])

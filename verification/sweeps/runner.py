@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
@@ -19,7 +20,7 @@ from golden.spec.errors import ParameterError
 from verification.gpus import take_gpu, turns
 from verification.sweeps.cupy_arrays import cupy_arrays
 from verification.sweeps.golden_side import golden_outputs, reals
-from verification.sweeps.sweep import Sweep
+from verification.sweeps.sweep import STEPS, Sweep
 from verification.sweeps.twin import NOWHERE, arguments, compare_gpu, compare_host, twin_value
 
 HOST_CHUNK, GPU_CHUNK = 1 << 14, 1 << 26  # inputs at a time: what the caches hold, what fills a GPU
@@ -28,6 +29,7 @@ SAMPLE = 1 << 16
 _SAMPLED: set[str] = set()  # steps, by this process on its GPU
 MAX_BYTES = 1 << 30  # of a journal
 BEGIN = b'{"compared": '  # of every line
+KEY = re.compile(r"(?P<step>[a-z_]+)(?: .*)? \[(?P<start>[0-9]{1,12}):(?P<stop>[0-9]{1,12})\]")  # Piece.key
 
 
 @dataclass(frozen=True)
@@ -188,7 +190,8 @@ class Journal:
                 if not line.endswith(b"\n") and (line.startswith(BEGIN) or BEGIN.startswith(line)):
                     break
                 entry = _entry(path, line)
-                self.done[entry["piece"]] = entry
+                if _said(self.done.setdefault(entry["piece"], entry)) != _said(entry):
+                    raise ParameterError(f"{path}, {entry['piece']}", "there twice, and not alike", "one outcome of a piece")
                 good += len(line)
         elif path.exists():
             raise ParameterError("--journal", repr(str(path)), "a file that is not there yet, or --resume")
@@ -218,12 +221,31 @@ def _entry(path: Path, line: bytes) -> dict[str, Any]:
             and (entry["mismatches"] == 0 if first is None else [type(n) for n in first] == [int, int])
             and type(entry["seconds"]) in (int, float)
             and 0 <= entry["seconds"] < 2**62
+            and _of_its_piece(entry)
         )
     except (ValueError, KeyError, TypeError, RecursionError):
         good = False
     if not good:
         raise ParameterError(str(path), repr(line[:60]), "a line of a sweep's journal")
     return entry
+
+
+def _of_its_piece(entry: dict[str, Any]) -> bool:
+    """Whether the counts and the place of a line are those that its piece can give."""
+    key = KEY.fullmatch(entry["piece"])
+    if key is None or key["step"] not in STEPS:
+        return False
+    start, stop, outputs = int(key["start"]), int(key["stop"]), len(STEPS[key["step"]][3])
+    if entry["compared"] != (stop - start) * outputs or entry["mismatches"] > entry["compared"]:
+        return False
+    if not entry["mismatches"]:
+        return entry["first"] is None
+    index, output = entry["first"]
+    return start <= index < stop and 0 <= output < outputs
+
+
+def _said(entry: dict[str, Any]) -> tuple[Any, ...]:
+    return entry["compared"], entry["mismatches"], entry["first"]
 
 
 def run_all(
