@@ -110,7 +110,7 @@ class Quantization:
         with self.lock:
             old = self.by_hand.get(op, (None, None))
             points: Points = {op: (old[0] if exponent is None else exponent, old[1] if zero_point is None else zero_point)}
-            if self.templates is not None:
+            if self.templates is not None and not self.pending:  # those that are due to be made again have other formats
                 self.templates = [[override(t, points) for t in layer] for layer in self.templates]
             self.by_hand |= points
             self.epoch += 1
@@ -234,9 +234,9 @@ class Quantization:
         new.config = widths.from_plain(plain.parsed("bitwidths", found["bitwidths"]))
         new.observers = plain.unpack_observers(found["observers"], shape)
         new.templates = plain.unpack_templates(found["templates"], shape)
+        new.pending = found["pending"] and new.observers is not None
         for op, (exponent, zero_point) in plain.points(found["by_hand"]).items():
             new.set_by_hand(op, exponent, zero_point)
-        new.pending = found["pending"] and new.observers is not None
         with self.lock:
             epoch = self.epoch + 1
             self.__dict__.update(new.__getstate__())

@@ -299,6 +299,22 @@ def test_exponents_by_hand():
     assert not gru.is_calibrated()
 
 
+def test_by_hand_after_another_width_or_datapath():
+    gru = calibrated()
+    gru.finalize_calibration()
+    gru.adjust_quant_config("input.x", bitwidth=16, exponent=9, zero_point=1000)
+    copied = QuantGRU(4, 5)
+    copied.load_state_dict(gru.state_dict())  # not yet made again
+    for one in (gru, copied):
+        op = one.quant_params()[0][0].operators["input.x"]
+        assert (str(op.fmt), op.exponent, op.zero_point) == ("int16", 9, 1000)
+    gru = calibrated("mshift")
+    gru.finalize_calibration()
+    gru.datapath = "pot"
+    gru.adjust_quant_config("input.x", exponent=3)
+    assert gru.quant_params()[0][0].operators["input.x"].exponent == 3
+
+
 def test_mshift_refuses_widths_that_it_does_not_have():
     gru = calibrated("mshift")
     gru.adjust_quant_config("input.x", bitwidth=9)
