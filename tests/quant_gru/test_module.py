@@ -90,6 +90,17 @@ def test_codes_in_and_out(datapath):
         gru.forward_codes(codes, h0[:1])
 
 
+@pytest.mark.parametrize("datapath", ["pot", "mshift"])
+def test_codes_of_no_steps_are_the_initial_states(datapath):
+    gru, _ = calibrated(datapath, num_layers=2, bidirectional=True)
+    h0 = torch.randint(-128, 128, (4, 3, 7), dtype=torch.int32)
+    output, h_n = gru.forward_codes(torch.zeros(0, 3, 5, dtype=torch.int8), h0)
+    assert output.shape == (0, 3, 14) and torch.equal(h_n, h0)
+    points = [params.zp_h if datapath == "mshift" else params.operators["input.h"].zero_point
+              for layer in gru.quant_params() for params in layer]  # fmt: skip
+    assert gru.forward_codes(torch.zeros(0, 3, 5, dtype=torch.int8))[1][:, 0, 0].tolist() == points
+
+
 def test_stacked_codes_are_the_codes_of_forward():
     gru, x = calibrated(num_layers=3)
     h = gru._directions(CPU)[-1][0].h
