@@ -302,8 +302,10 @@ def test_what_is_refused():
         gru(x, torch.zeros(1, 3, 7))
     with pytest.raises(RuntimeError, match="not at the same device, found input tensor at cpu and hidden tensor at meta"):
         gru(x, torch.zeros(1, 4, 7, device="meta"))
-    with pytest.raises(RuntimeError, match="hx should also be 3-D"):
+    with pytest.raises(RuntimeError, match="^For batched 3-D input, hx should also be 3-D but got 2-D tensor$"):
         gru(x, torch.zeros(4, 7))
+    with pytest.raises(RuntimeError, match="^For unbatched 2-D input, hx should also be 2-D but got 3-D tensor$"):
+        gru(x[0], torch.zeros(1, 4, 7))
     with pytest.raises(RuntimeError, match="call calibrate"):
         QuantGRU(5, 7, use_quantization=True)(x)
     with pytest.raises(RuntimeError, match=r"call calibrate\(data\) first"):
