@@ -27,6 +27,7 @@ from quant_gru.files import atomic_text
 
 VERSIONS = ("1.0.0", "0.6.1")
 MAX_BYTES = 64 << 20
+LARGEST = float(np.finfo(np.float64).max)
 ENC_TYPES = ("PER_TENSOR", "PER_CHANNEL")
 
 
@@ -163,7 +164,7 @@ def _encoding(where: str, bits: Any, is_symmetric: Any, scales: Any, offsets: An
         raise ParameterError(f"{where} bitwidth", repr(bits), "an integer")
     if not isinstance(is_symmetric, bool):
         raise ParameterError(f"{where} symmetry", repr(is_symmetric), "true or false")
-    if not isinstance(scales, list) or not scales or not all(_is_number(s) and 0 < s < np.inf for s in scales):
+    if not isinstance(scales, list) or not scales or not all(_is_number(s) and 0 < s <= LARGEST for s in scales):
         raise ParameterError(f"{where} scale", repr(scales)[:80], "a list of positive, finite numbers")
     whole = isinstance(offsets, list) and all(_is_number(o) and abs(o) < 2**32 and int(o) == o for o in offsets)
     if not whole or len(offsets) != len(scales):
