@@ -223,7 +223,12 @@ class Quantization:
         Raises   ParameterError naming the entry; nothing is taken then
         """
         names = ("version", *SETTINGS, "use_quantization", "bitwidths", "by_hand", "pending", "observers", "templates")
-        if not isinstance(found, Mapping) or set(found) != set(names) or found["version"] != plain.VERSION:
+        if not isinstance(found, Mapping) or set(found) != set(names):
+            raise ParameterError("extra state", "of another kind", f"a state of QuantGRU, version {plain.VERSION}")
+        for name in names[:-2]:  # all but observers and templates
+            if isinstance(found[name], torch.Tensor):
+                raise ParameterError(name, "a tensor", "a plain value")
+        if found["version"] != plain.VERSION:
             raise ParameterError("extra state", "of another kind", f"a state of QuantGRU, version {plain.VERSION}")
         new = Quantization()
         for name in SETTINGS:

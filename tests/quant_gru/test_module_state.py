@@ -110,6 +110,9 @@ def test_inside_another_module():
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [
+        (lambda s: s.update(version=torch.zeros(9)), "^version is a tensor, expected a plain value$"),
+        (lambda s: s.update(percentile=torch.zeros(9)), "^percentile is a tensor, expected a plain value$"),
+        (lambda s: s["observers"][0][0].update(moving=torch.zeros(2, 2).bfloat16()), "^observers is .* torch.bfloat16"),
         (lambda s: s.pop("pending"), "extra state is of another kind"),
         (lambda s: s.update(version=2), "extra state is of another kind"),
         (lambda s: s.update(method="best"), "calibration method is 'best'"),
