@@ -104,9 +104,9 @@ class Quantization:
         if op not in SCALAR_OPERATORS:
             raise ParameterError("operator", repr(op), f"one of {', '.join(SCALAR_OPERATORS)}")
         if exponent is not None:
-            checked_int(f"{op} exponent", exponent, MIN_EXPONENT, MAX_EXPONENT)
+            exponent = checked_int(f"{op} exponent", exponent, MIN_EXPONENT, MAX_EXPONENT)
         if zero_point is not None:
-            checked_int(f"{op} zero_point", zero_point, INT32.qmin, INT32.qmax)
+            zero_point = checked_int(f"{op} zero_point", zero_point, INT32.qmin, INT32.qmax)
         with self.lock:
             old = self.by_hand.get(op, (None, None))
             points: Points = {op: (old[0] if exponent is None else exponent, old[1] if zero_point is None else zero_point)}

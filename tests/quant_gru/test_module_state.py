@@ -305,7 +305,7 @@ def test_exponents_by_hand():
 def test_by_hand_after_another_width_or_datapath():
     gru = calibrated()
     gru.finalize_calibration()
-    gru.adjust_quant_config("input.x", bitwidth=16, exponent=9, zero_point=1000)
+    gru.adjust_quant_config("input.x", bitwidth=16, exponent=np.int32(9), zero_point=np.int64(1000))
     copied = QuantGRU(4, 5)
     copied.load_state_dict(gru.state_dict())  # not yet made again
     for one in (gru, copied):
