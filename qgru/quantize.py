@@ -76,6 +76,7 @@ def command(
     sample against the judge, the integer ONNX model against golden's codes. OUT appears only when all of them agree.
     """
     from cuda_impl.launch import target as resolve
+    from golden.spec.errors import ParameterError
     from qgru.files import atomic_folder
     from quant_gru.load import load_data, load_model
 
@@ -86,8 +87,9 @@ def command(
     choices = _choices(datapath, method, percentile, ema, bits, config, activation)
     device = resolve(device).kind
     stack = _stack(load_model(model).grus, network, batch_first)
-    given = load_data(data)
-    x, h0 = _oriented(given.x, batch_first, given.h0)
+    x, h0 = load_data(data, batch_first=batch_first)
+    if 0 in x.shape:
+        raise ParameterError("x", f"an array of shape {list(x.shape)}", "at least one step and one row to calibrate on")
     start = time.monotonic()
     stack, observed, verified = _quantize(stack, x, h0, choices, device, with_onnx)
     if not verified.equal:
@@ -162,20 +164,6 @@ def _stack(grus: Any, network: str | None, batch_first: bool) -> Stack:
         found = repr(network) if network is not None else f"missing for {len(groups)} networks"
         raise ParameterError("--network", found, f"one of {', '.join(g or repr('') for g in groups)}")
     return replace(stack_of([g for g in grus if g.group == groups[wanted]]), batch_first=batch_first)
-
-
-def _oriented(x: np.ndarray, batch_first: bool, h0: np.ndarray | None) -> tuple[np.ndarray, np.ndarray | None]:
-    """x as [T,N,C]."""
-    import numpy as np
-
-    from golden.spec.errors import ParameterError
-
-    x = np.ascontiguousarray(np.swapaxes(x, 0, 1)) if batch_first else x
-    if 0 in x.shape:
-        raise ParameterError("x", f"an array of shape {list(x.shape)}", "at least one step and one row to calibrate on")
-    if h0 is not None and len(h0) != x.shape[1]:
-        raise ParameterError("h0", f"{len(h0)} rows", f"{x.shape[1]}, as x has")
-    return x, h0
 
 
 def _quantize(

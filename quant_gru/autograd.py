@@ -50,8 +50,8 @@ class QuantizedDirection(torch.autograd.Function):
             if h_cut is not None:
                 d_h0 = d_h0.masked_fill(h_cut, 0.0)
             d_weights = [
-                None if w is None else _to_pytorch(d, w, used, unit)
-                for w, d, (used, unit) in zip(weights, found[2:], ctx.direction.weights_real())
+                None if w is None else _to_pytorch(d, w, used, reach)
+                for w, d, (used, reach) in zip(weights, found[2:], ctx.direction.weights_real())
             ]
         needs = ctx.needs_input_grad
         grads = [d_x, d_h0, *d_weights]
@@ -99,13 +99,13 @@ def _in_parts(d: Direction, x: torch.Tensor, h: torch.Tensor) -> Coefficients:
     return Coefficients(*(None if v[0] is None else torch.cat(v) for v in zip(*parts)))
 
 
-def _to_pytorch(grad: torch.Tensor, weight: torch.Tensor, used: torch.Tensor, unit: torch.Tensor) -> torch.Tensor:
+def _to_pytorch(grad: torch.Tensor, weight: torch.Tensor, used: torch.Tensor, reach: torch.Tensor) -> torch.Tensor:
     """A gradient of W, R, bx or br as PyTorch has the weight; zero where the code of the weight is saturated.
 
-    used  the dequantized weight, unit its scale: they differ by more than half of it only where the code was saturated
+    used  the dequantized weight, reach how far from it a weight lies at most whose code was not saturated
     """
-    as_there, there, scale = (_reordered(v) for v in (grad, used, unit.expand_as(used)))
-    cut = (weight.to(torch.float32) - there).abs() > scale * 0.501
+    as_there, there, limit = (_reordered(v) for v in (grad, used, reach))
+    cut = (weight.to(torch.float32) - there).abs() > limit
     return as_there.masked_fill(cut, 0.0).to(weight.dtype)
 
 

@@ -150,9 +150,10 @@ def as_float32(name: str, array: np.ndarray | str) -> np.ndarray:
     return converted
 
 
-def load_data(path: str | PathLike[str]) -> Data:
+def load_data(path: str | PathLike[str], *, batch_first: bool = False) -> Data:
     """x float32 [T,N,C] of a .npy file, or of the key x of a .npz file that may also have h0 [N,H].
 
+    batch_first  whether the x of the file is [N,T,C]
     float64 and float16 are converted to float32.
     Raises   ParameterError naming the file or the array: as load_model; OSError
     """
@@ -170,6 +171,7 @@ def load_data(path: str | PathLike[str]) -> Data:
             raise ParameterError(f"{path.name}[{name}]", "an unknown array", "x [T, N, C] and, if wanted, h0 [N, H]")
     x = as_float32("x", arrays["x"])
     check_shape("x", x, (None, None, None))
+    x = np.ascontiguousarray(np.swapaxes(x, 0, 1)) if batch_first else x
     if 0 in x.shape[1:]:
         raise ParameterError("x", f"an array of shape {list(x.shape)}", "at least one row and one feature")
     h0 = as_float32("h0", arrays["h0"]) if "h0" in arrays else None

@@ -287,11 +287,11 @@ class QuantGRU(nn.GRU):
 
     def _batch(self, x: torch.Tensor, hx: torch.Tensor | None) -> tuple[torch.Tensor, torch.Tensor | None]:
         """[T,N,C] and [L*D,N,H] of an input in the module's own form, checked as torch.nn.GRU checks it."""
-        dims = x.dim()
-        if dims not in (2, 3):
+        if (dims := x.dim()) not in (2, 3):
             raise ValueError(f"GRU: Expected input to be 2D or 3D, got {dims}D instead")
         if hx is not None and hx.dim() != dims:
-            raise RuntimeError(f"For {dims}-D input, hx should also be {dims}-D but got {hx.dim()}-D tensor")
+            kind = f"{'un' * (dims == 2)}batched {dims}-D"
+            raise RuntimeError(f"For {kind} input, hx should also be {dims}-D but got {hx.dim()}-D tensor")
         if dims == 2:
             x, hx = x.unsqueeze(0 if self.batch_first else 1), None if hx is None else hx.unsqueeze(1)
         if x.shape[2] != self.input_size or x.dtype != self._flat_weights[0].dtype:

@@ -28,11 +28,14 @@ def observe_layers(
     x        float64 [T,N,C]
     hx       float64 [L*D,N,H] or None
     lengths  int64 [N] where rows end before T; nothing behind their end is taken in
-    Raises   RangeError naming the operator for NaN or inf; ParameterError without a step or a row
+    Raises   RangeError naming the operator for NaN or inf; ParameterError without a step or a row, or for another shape of hx
     """
     steps, batch = x.shape[:2]
     if not steps or not batch:
         raise ParameterError("x", f"an array of shape {list(x.shape)}", "at least one step and one row to calibrate on")
+    states = (sum(map(len, layers)), batch, layers[0][0].hidden_size)
+    if hx is not None and hx.shape != states:
+        raise ParameterError("hx", f"a tensor of shape {list(hx.shape)}", f"shape {list(states)}")
     valid = np.ones((steps, batch), bool) if lengths is None else np.arange(steps)[:, None] < lengths
     flipped = np.maximum((np.full(batch, steps) if lengths is None else lengths) - 1 - np.arange(steps)[:, None], 0)
     place = 0

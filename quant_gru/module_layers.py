@@ -149,10 +149,11 @@ def run_layers_on_codes(
     outputs: list[torch.Tensor] = []
     real = x
     for i, layer in enumerate(layers):
-        outputs = [
-            d.run(x if i == 0 else d.x.quantize(real), None if h0 is None else h0[len(last) + j].contiguous())[1:]
+        states = [
+            d.run(x if i == 0 else d.x.quantize(real), None if h0 is None else h0[len(last) + j].contiguous())
             for j, d in enumerate(layer)
         ]
-        last += [y[0] if d.reverse else y[-1] for d, y in zip(layer, outputs)]
+        last += [h[1] if d.reverse and len(h) > 1 else h[-1] for d, h in zip(layer, states)]
+        outputs = [h[1:] for h in states]
         real = torch.cat([d.h.dequantize(y) for d, y in zip(layer, outputs)], dim=-1)
     return torch.cat([y.to(torch.int32) for y in outputs], dim=-1), torch.stack([h.to(torch.int32) for h in last])

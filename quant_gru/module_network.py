@@ -12,6 +12,7 @@ import torch
 from cuda_impl.fast.gpu_device import on_device
 from cuda_impl.fast.network import Network, narrowest_dtype, prepare
 from cuda_impl.sequence import forward as run_stages
+from golden.spec.formats import INT8, INT32, IntFormat
 from golden.spec.params import MShiftParams, PotParams
 from quant_gru.module_boundary import Point, point
 
@@ -85,7 +86,11 @@ class Direction:
         return {name: torch.from_numpy(v if name != "h" else v[1:])[0] if v.ndim else v for name, v in trace.items()}
 
     def weights_real(self) -> list[tuple[torch.Tensor, torch.Tensor]]:
-        """(dequantized values, scales) of W [C,3H], R [H,3H], bx and br [3H], float32."""
+        """(dequantized values, reaches) of W [C,3H], R [H,3H], bx and br [3H], float32.
+
+        A reach is how far from its value a weight may lie whose code is not saturated: of a code at an end of its format half
+        the scale and a little for binary32, of any other inf.
+        """
         return self._weights_real
 
     @cached_property
@@ -97,9 +102,12 @@ class Direction:
                 scale = np.exp2(-np.asarray(self.params.operators[f"weight.{name}"].exponent).astype(np.float64))
             else:
                 scale = getattr(self.params, {"W": "s_w", "R": "s_r", "bx": "s_bx", "br": "s_br"}[name])
-            real = (getattr(self.params, name) * scale).astype(np.float32)
-            unit = np.broadcast_to(np.asarray(scale, np.float32), real.shape[-1:]).copy()
-            found.append((torch.from_numpy(real).to(self.device), torch.from_numpy(unit).to(self.device)))
+            codes = getattr(self.params, name)
+            real = (codes * scale).astype(np.float32)
+            fmt = _format(self.params, name)
+            at_end = (codes == fmt.qmin) | (codes == fmt.qmax)
+            reach = np.where(at_end, np.asarray(scale) * 0.501, np.inf).astype(np.float32)
+            found.append((torch.from_numpy(real).to(self.device), torch.from_numpy(reach).to(self.device)))
         return found
 
 
@@ -109,6 +117,13 @@ def make_direction(params: MShiftParams | PotParams, device: torch.device, rever
         return Direction(params, prepare(params, "host"), device, reverse)
     with on_device(torch.cuda.current_device() if device.index is None else device.index, torch):
         return Direction(params, prepare(params, "gpu"), device, reverse)
+
+
+def _format(params: MShiftParams | PotParams, name: str) -> IntFormat:
+    """The format of W, R, bx or br."""
+    if isinstance(params, PotParams):
+        return params.operators[f"weight.{name}"].fmt
+    return INT8 if name in "WR" else INT32
 
 
 def _gpu_trace(params: Any, x: torch.Tensor, h0: torch.Tensor | None, reverse: bool) -> dict[str, torch.Tensor]:

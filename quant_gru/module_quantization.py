@@ -104,13 +104,13 @@ class Quantization:
         if op not in SCALAR_OPERATORS:
             raise ParameterError("operator", repr(op), f"one of {', '.join(SCALAR_OPERATORS)}")
         if exponent is not None:
-            checked_int(f"{op} exponent", exponent, MIN_EXPONENT, MAX_EXPONENT)
+            exponent = checked_int(f"{op} exponent", exponent, MIN_EXPONENT, MAX_EXPONENT)
         if zero_point is not None:
-            checked_int(f"{op} zero_point", zero_point, INT32.qmin, INT32.qmax)
+            zero_point = checked_int(f"{op} zero_point", zero_point, INT32.qmin, INT32.qmax)
         with self.lock:
             old = self.by_hand.get(op, (None, None))
             points: Points = {op: (old[0] if exponent is None else exponent, old[1] if zero_point is None else zero_point)}
-            if self.templates is not None:
+            if self.templates is not None and not self.pending:  # those that are due to be made again have other formats
                 self.templates = [[override(t, points) for t in layer] for layer in self.templates]
             self.by_hand |= points
             self.epoch += 1
@@ -223,7 +223,12 @@ class Quantization:
         Raises   ParameterError naming the entry; nothing is taken then
         """
         names = ("version", *SETTINGS, "use_quantization", "bitwidths", "by_hand", "pending", "observers", "templates")
-        if not isinstance(found, Mapping) or set(found) != set(names) or found["version"] != plain.VERSION:
+        if not isinstance(found, Mapping) or set(found) != set(names):
+            raise ParameterError("extra state", "of another kind", f"a state of QuantGRU, version {plain.VERSION}")
+        for name in names[:-2]:  # all but observers and templates
+            if isinstance(found[name], torch.Tensor):
+                raise ParameterError(name, "a tensor", "a plain value")
+        if found["version"] != plain.VERSION:
             raise ParameterError("extra state", "of another kind", f"a state of QuantGRU, version {plain.VERSION}")
         new = Quantization()
         for name in SETTINGS:
@@ -234,9 +239,9 @@ class Quantization:
         new.config = widths.from_plain(plain.parsed("bitwidths", found["bitwidths"]))
         new.observers = plain.unpack_observers(found["observers"], shape)
         new.templates = plain.unpack_templates(found["templates"], shape)
+        new.pending = found["pending"] and new.observers is not None
         for op, (exponent, zero_point) in plain.points(found["by_hand"]).items():
             new.set_by_hand(op, exponent, zero_point)
-        new.pending = found["pending"] and new.observers is not None
         with self.lock:
             epoch = self.epoch + 1
             self.__dict__.update(new.__getstate__())

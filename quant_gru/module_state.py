@@ -35,7 +35,11 @@ def arrays(name: str, found: Any) -> dict[str, np.ndarray]:
     """The arrays of tensors."""
     if not isinstance(found, Mapping) or not all(isinstance(v, torch.Tensor) for v in found.values()):
         raise ParameterError(name, type(found).__name__, "a dict of tensors")
-    return {str(k): v.detach().cpu().numpy() for k, v in found.items()}
+    try:
+        return {str(k): v.detach().cpu().numpy() for k, v in found.items()}
+    except (TypeError, RuntimeError, NotImplementedError):  # bfloat16, sparse, without data
+        kinds = ", ".join(dict.fromkeys(str(v.dtype) for v in found.values()))
+        raise ParameterError(name, f"a dict of tensors of {kinds}", "dense tensors of types that NumPy has") from None
 
 
 def pack_templates(templates: Places | None) -> list[list[dict[str, Any]]] | None:

@@ -110,6 +110,7 @@ BAD = [
     ("input.x", "offset", [0.5], "encoding of input.x offset is [0.5]"),
     ("input.x", "offset", [float("nan")], "encoding of input.x offset is [nan]"),
     ("input.x", "scale", [-1.0], "encoding of input.x scale is [-1.0], expected a list of positive"),
+    ("input.x", "scale", [10**400], "encoding of input.x scale is [1000"),
     ("input.x", "scale", "0.5", "encoding of input.x scale is '0.5'"),
     ("input.x", "scale", [10**400], "encoding of input.x scale is [1000000"),
     ("input.x", "bw", 17, "encoding of input.x bitwidth is 17, expected 2 to 16"),

@@ -353,6 +353,8 @@ def test_data(tmp_path):
     data = load_data(npz(tmp_path / "x.npz", {"x": x, "h0": np.ones((1, 4), np.float32)}))
     assert (data.x.dtype.name, data.x.shape, data.h0.shape) == ("float32", (3, 1, 2), (1, 4))
     assert load_data(npz(tmp_path / "y.npz", {"x": x[:0]})).x.shape == (0, 1, 2)
+    data = load_data(npz(tmp_path / "z.npz", {"x": x, "h0": np.ones((3, 4), np.float32)}), batch_first=True)
+    assert data.x.tolist() == x.swapaxes(0, 1).tolist() and data.h0.shape == (3, 4)
 
 
 X = np.zeros((3, 2, 1), np.float32)

@@ -90,6 +90,17 @@ def test_codes_in_and_out(datapath):
         gru.forward_codes(codes, h0[:1])
 
 
+@pytest.mark.parametrize("datapath", ["pot", "mshift"])
+def test_codes_of_no_steps_are_the_initial_states(datapath):
+    gru, _ = calibrated(datapath, num_layers=2, bidirectional=True)
+    h0 = torch.randint(-128, 128, (4, 3, 7), dtype=torch.int32)
+    output, h_n = gru.forward_codes(torch.zeros(0, 3, 5, dtype=torch.int8), h0)
+    assert output.shape == (0, 3, 14) and torch.equal(h_n, h0)
+    points = [params.zp_h if datapath == "mshift" else params.operators["input.h"].zero_point
+              for layer in gru.quant_params() for params in layer]  # fmt: skip
+    assert gru.forward_codes(torch.zeros(0, 3, 5, dtype=torch.int8))[1][:, 0, 0].tolist() == points
+
+
 def test_stacked_codes_are_the_codes_of_forward():
     gru, x = calibrated(num_layers=3)
     h = gru._directions(CPU)[-1][0].h
@@ -291,8 +302,10 @@ def test_what_is_refused():
         gru(x, torch.zeros(1, 3, 7))
     with pytest.raises(RuntimeError, match="not at the same device, found input tensor at cpu and hidden tensor at meta"):
         gru(x, torch.zeros(1, 4, 7, device="meta"))
-    with pytest.raises(RuntimeError, match="hx should also be 3-D"):
+    with pytest.raises(RuntimeError, match="^For batched 3-D input, hx should also be 3-D but got 2-D tensor$"):
         gru(x, torch.zeros(4, 7))
+    with pytest.raises(RuntimeError, match="^For unbatched 2-D input, hx should also be 2-D but got 3-D tensor$"):
+        gru(x[0], torch.zeros(1, 4, 7))
     with pytest.raises(RuntimeError, match="call calibrate"):
         QuantGRU(5, 7, use_quantization=True)(x)
     with pytest.raises(RuntimeError, match=r"call calibrate\(data\) first"):

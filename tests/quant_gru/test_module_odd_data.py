@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 import warnings
 
 import numpy as np
 import pytest
 
 torch = pytest.importorskip("torch")
+
+from torch.nn.utils.rnn import pack_sequence  # noqa: E402
 
 from golden.spec.errors import ParameterError, RangeError  # noqa: E402
 from golden.spec.formats import IntFormat  # noqa: E402
@@ -71,6 +74,18 @@ def test_a_refused_batch_leaves_no_layer_changed():
     with pytest.raises(RangeError, match="^input.h at step 0 is nan"):  # of the second layer
         gru.calibrate(torch.full((4, 2, 3), 9.0), hx)
     assert counts(gru) == before
+
+
+@pytest.mark.parametrize("shape", [(0, 2, 5), (2, 2, 5), (1, 3, 5), (1, 2, 6), (2, 5)])
+def test_initial_states_of_packed_rows_are_checked_before_anything_is_counted(shape):
+    packed = pack_sequence([torch.ones(4, 3), torch.ones(2, 3)])
+    gru, sentence = module(), re.escape(f"hx is a tensor of shape {list(shape)}, expected shape [1, 2, 5]")
+    with pytest.raises(ParameterError, match=sentence):
+        gru.calibrate(packed, torch.zeros(shape))
+    gru.calibrating = True
+    with pytest.raises(ParameterError, match=sentence):
+        gru(packed, torch.zeros(shape))
+    assert not gru._quantization.known
 
 
 @pytest.mark.parametrize("values", [[5e-324, -5e-324], [1e-310], [1e308, -1e308], [1.79e308]])

@@ -110,6 +110,9 @@ def test_inside_another_module():
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [
+        (lambda s: s.update(version=torch.zeros(9)), "^version is a tensor, expected a plain value$"),
+        (lambda s: s.update(percentile=torch.zeros(9)), "^percentile is a tensor, expected a plain value$"),
+        (lambda s: s["observers"][0][0].update(moving=torch.zeros(2, 2).bfloat16()), "^observers is .* torch.bfloat16"),
         (lambda s: s.pop("pending"), "extra state is of another kind"),
         (lambda s: s.update(version=2), "extra state is of another kind"),
         (lambda s: s.update(method="best"), "calibration method is 'best'"),
@@ -308,6 +311,22 @@ def test_exponents_by_hand():
         gru.adjust_quant_config("gate.z_out", exponent=31)
     gru.reset_calibration()
     assert not gru.is_calibrated()
+
+
+def test_by_hand_after_another_width_or_datapath():
+    gru = calibrated()
+    gru.finalize_calibration()
+    gru.adjust_quant_config("input.x", bitwidth=16, exponent=np.int32(9), zero_point=np.int64(1000))
+    copied = QuantGRU(4, 5)
+    copied.load_state_dict(gru.state_dict())  # not yet made again
+    for one in (gru, copied):
+        op = one.quant_params()[0][0].operators["input.x"]
+        assert (str(op.fmt), op.exponent, op.zero_point) == ("int16", 9, 1000)
+    gru = calibrated("mshift")
+    gru.finalize_calibration()
+    gru.datapath = "pot"
+    gru.adjust_quant_config("input.x", exponent=3)
+    assert gru.quant_params()[0][0].operators["input.x"].exponent == 3
 
 
 def test_mshift_refuses_widths_that_it_does_not_have():

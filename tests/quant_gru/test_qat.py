@@ -84,10 +84,21 @@ def test_a_saturated_weight_gets_no_gradient():
     op.exponent.setflags(write=True)
     op.exponent[:] += 1  # half the range that the weights have
     gru(x)[0].sum().backward()
-    used, unit = gru._directions(x.device)[0][0].weights_real()[0]
+    used, _ = gru._directions(x.device)[0][0].weights_real()[0]
+    unit = 2.0 ** -op.exponent.astype(float)
     cut = from_pytorch(gru.weight_ih_l0.grad.numpy(), gru.weight_hh_l0.grad.numpy()).W == 0
-    far = np.abs(gru.stack().layers[0][0].gru.W - used.numpy()) > unit.numpy() * 0.6
+    far = np.abs(gru.stack().layers[0][0].gru.W - used.numpy()) > unit * 0.6
     assert far.sum() >= 12 and not far.all() and np.array_equal(cut, far)
+
+
+def test_biases_of_many_bits_that_are_not_saturated_get_their_gradient():
+    gru, x = calibrated("mshift", 8, 1e-4)
+    gru.reset_calibration()
+    gru.calibrate(x)  # small scales, so that codes of biases are not exact in binary32
+    h0, weight = torch.randn(1, 6, 4), torch.randn(5, 6, 4)
+    found = gradients(gru, x, h0, weight)
+    assert 2**20 < np.abs(gru.quant_params()[0][0].bx).max() < 2**30
+    assert all((found[name] != 0).all() for name in ("bx", "br"))
 
 
 @pytest.mark.parametrize("datapath", ["pot", "mshift"])

@@ -162,6 +162,16 @@ def test_other_choices(deep, tmp_path, options, capsys):
         assert [i.name for i in onnx.load(out / "onnx/integer/model.onnx").graph.input] == ["x", "h0"]
 
 
+def test_initial_states_of_rows_that_come_first(deep, tmp_path):
+    turned, outs = tmp_path / "turned.npz", [tmp_path / "a", tmp_path / "b"]
+    with np.load(deep / "data.npz") as data:
+        np.savez(turned, x=np.swapaxes(data["x"], 0, 1), h0=data["h0"])
+    for data_file, out, options in ((deep / "data.npz", outs[0], []), (turned, outs[1], ["--batch-first"])):
+        assert main(["quantize", str(deep / "gru.npz"), str(data_file), str(out), "--no-onnx", *options]) == 0
+    a, b = (open_set(out / "vectors").sha256 for out in outs)
+    assert a == b
+
+
 @pytest.mark.parametrize("datapath", ["pot", "mshift"])
 def test_the_moving_average(tmp_path, datapath):
     rng, rows = np.random.default_rng(3), 21  # more than are calibrated on at a time
@@ -206,7 +216,7 @@ def test_widths_of_a_file(deep, tmp_path):
         (["--datapath", "mshift", "--activation", "direct"], "--activation is 'direct', expected linear"),
         (["--bits", "8", "--config", "c.json"], "--bits is 8, expected either --bits or --config"),
         (["--config", "missing.json"], "missing.json: No such file or directory"),
-        (["--batch-first"], "h0 is 7 rows, expected 20, as x has"),
+        (["--batch-first"], "h0 is an array of shape [7, 4], expected shape [20, any]"),
     ],
 )
 def test_refusals(deep, tmp_path, capsys, change, sentence):
