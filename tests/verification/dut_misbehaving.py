@@ -61,7 +61,14 @@ while True:
     if len(prefix) < 16:
         break
     _, header_length, data_length = struct.unpack("<4sIQ", prefix)
-    request, payload = json.loads(sys.stdin.buffer.read(header_length)), sys.stdin.buffer.read(data_length)
+    request = json.loads(sys.stdin.buffer.read(header_length))
+    if request.get("id") in ("early", "unread"):
+        out.write(frame({"status": "unsupported", "message": "so many rows", "arrays": []}))
+        out.flush()
+        time.sleep(600 * (request["id"] == "unread"))
+        sys.stdin.buffer.read(data_length)
+        continue
+    payload = sys.stdin.buffer.read(data_length)
     if request["kind"] == "hello":
         out.write(frame({"status": "ok", "capabilities": {"steps": ["requantize"]}}))
     else:

@@ -145,6 +145,17 @@ def test_programs():
     expect(outcomes(program, between((id, 0) for id in wanted)), wanted)
 
 
+def test_an_answer_before_the_whole_request_is_read():
+    program = f"cmd:{sys.executable} {HERE / 'dut_misbehaving.py'}"
+    cases = [requantize("early", times=100_000), requantize("good"), requantize("unread", times=100_000), requantize("again")]
+    found = outcomes(program, cases)
+    assert {id: o.outcome for id, o in found.items()} == {
+        "early": "not run", "good": "equal", "unread": "hang", "again": "equal"
+    }  # fmt: skip
+    assert found["early"].detail == "the device does not do it: so many rows"
+    assert found["unread"].detail.startswith("it answered and left ")
+
+
 def test_a_device_that_always_hangs_is_given_up():
     found = outcomes(f"py:{DEVICES}:Misbehaving", [requantize(f"h{i}", 2) for i in range(GIVE_UP + 2)], 0.5)
     assert [o.outcome for o in found.values()] == ["hang"] * GIVE_UP + ["not run"] * 2
