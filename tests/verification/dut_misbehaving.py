@@ -11,7 +11,7 @@ out = sys.stdout.buffer
 
 
 def frame(header, data=b"", told=None):
-    text = json.dumps(header).encode()
+    text = header if isinstance(header, bytes) else json.dumps(header).encode()
     return struct.pack("<4sIQ", b"QGRU", len(text), len(data) if told is None else told) + text + data
 
 
@@ -52,6 +52,9 @@ def answer(header, data):
         "huge": frame(good, q, told=2**60),
         "status": frame({"status": "fine", "arrays": [array()]}, q),
         "deep": frame({"status": "ok", "arrays": [array(offset=1000)]}, q),
+        "nested": frame(b'{"status":' + b"[" * 200_000 + b"]" * 200_000 + b"}"),
+        "lengths": frame({"status": "ok", "arrays": [array(shape=(2**32, 2**32, 0))]}),
+        "problem": frame({"status": "internal", "problem": ["queue"], "message": "queue full"}),
         "stray": frame({"status": "internal", "message": "queue full", "arrays": []}),
     }.get(id, frame(good, q))
 

@@ -139,6 +139,9 @@ def test_programs():
         "huge": ("protocol", "expected at most"),
         "status": ("protocol", "status is 'fine'"),
         "deep": ("short", "array q has 0 bytes, expected 20"),
+        "nested": ("protocol", "the header is nested too deeply"),
+        "lengths": ("protocol", "array q has the shape [4294967296, 4294967296, 0], expected lengths"),
+        "problem": ("error", "queue full"),
         "stray": ("error", "queue full"),
     }
     program = f"cmd:{sys.executable} {HERE / 'dut_misbehaving.py'}"

@@ -104,6 +104,7 @@ def test_what_is_not_declared_is_not_asked():
         ({"step": []}, "step is 'an unknown field'"),
         ({"options": ["fast"]}, "options is ['fast']"),
         ({"options": "*"}, 'h0, state, refusals, or of "*" for all'),
+        ({"steps": [["requantize"]]}, "steps is \"['requantize']: None\""),
         ({"steps": "*"}, "steps is '*', expected a list of names, or an object"),
         ({"limits": {"T": 1.5}}, "limits is"),
         ({"datapaths": {"pot": ["nothing"]}}, "datapaths is 'pot: nothing'"),

@@ -91,7 +91,7 @@ def read_capabilities(plain: Any, spec: str) -> Capabilities:
 
 def _promises(value: Any, datapaths: bool) -> dict[str, Promise]:
     if isinstance(value, list):
-        value = dict.fromkeys(value)
+        value = {str(name): None for name in value}
     if not isinstance(value, Mapping):
         raise ValueError(str(value))
     names = _step_outputs() if not datapaths else {k: (*(f.name for f in v), OUTPUT) for k, v in FIELDS.items()}
