@@ -148,6 +148,12 @@ def test_programs():
     expect(outcomes(program, between((id, 0) for id in wanted)), wanted)
 
 
+@pytest.mark.parametrize("seconds", [1e10, 1e300, float("inf")])
+def test_a_timeout_without_end(seconds):
+    program = f"cmd:{sys.executable} {HERE / 'dut_misbehaving.py'}"
+    assert outcomes(program, [requantize("good")], seconds)["good"].outcome == "equal"
+
+
 def test_an_answer_before_the_whole_request_is_read():
     program = f"cmd:{sys.executable} {HERE / 'dut_misbehaving.py'}"
     cases = [requantize("early", times=100_000), requantize("good"), requantize("unread", times=100_000), requantize("again")]

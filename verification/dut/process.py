@@ -15,6 +15,7 @@ from verification.dut.failure import Failure
 from verification.dut.frames import Message
 
 CHUNK = 1 << 20
+LONGEST_WAIT = 3600.0  # in one look at the pipes; a selector takes neither infinity nor the age of the world
 GRACE_SECONDS = 2.0  # for a process that closed its output, or was told to go, to end
 TAIL = 400  # characters of standard error in a sentence
 
@@ -84,7 +85,7 @@ class Process:
                     else:
                         sentence = f"no answer within {seconds:g} seconds, {len(buffer)} bytes so far"
                     raise Failure("hang", self._said(sentence))
-                for key, _ in ready.select(left):
+                for key, _ in ready.select(min(left, LONGEST_WAIT)):
                     if key.fileobj is self._in:
                         try:
                             rest = rest[os.write(self._in.fileno(), rest[:CHUNK]) :]
