@@ -100,6 +100,9 @@ def test_limits_are_kept():
     some = Capabilities("some", steps={"ties_up": None}, datapaths={"pot": None}, limits={"rows": 100})
     assert missing("ties_up", some) is None
     assert missing("pot_cell", some) == "h0 is not declared"
+    stage = Capabilities("stage", datapaths={"pot": ("z",), "mshift": ("z", "output")}, options=frozenset({"h0"}))
+    assert missing("pot_cell", stage) == "neither h nor output of the datapath pot is promised"
+    assert missing("mshift_cell", stage) is None
 
 
 def test_the_built_in_set_has_the_chains_when_asked():

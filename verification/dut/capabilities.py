@@ -99,8 +99,9 @@ def _promises(value: Any, datapaths: bool) -> dict[str, Promise]:
     for name, outputs in value.items():
         if name not in (*names, ANY) or not (outputs is None or isinstance(outputs, list)):
             raise ValueError(f"{name}: {outputs}")
+        known = names[name] if name != ANY else tuple(output for some in names.values() for output in some)
         for output in outputs or ():
-            if name != ANY and output not in names[name]:
+            if output not in known:
                 raise ValueError(f"{name}: {output}")
         out[name] = None if outputs is None else tuple(outputs)
     return out

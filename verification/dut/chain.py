@@ -62,6 +62,9 @@ def missing(chain: str, capabilities: Capabilities) -> str | None:
     if limit < FEWEST_ROWS:
         return f"{'N' if chain in CELLS else 'rows'} is declared at most {limit}, a chain takes {FEWEST_ROWS} at once"
     if chain in CELLS:
+        promised = capabilities.promised("sequence", CELLS[chain])
+        if promised is not None and not {"h", OUTPUT} & set(promised):
+            return f"neither h nor {OUTPUT} of the datapath {CELLS[chain]} is promised"
         return capabilities.missing("sequence", CELLS[chain], frozenset({"h0"}), {"T": 1})
     return capabilities.missing("step", chain, frozenset(), {})
 
