@@ -260,6 +260,8 @@ def test_differences_are_not_wrapped():
     )
     assert difference(np.float32([np.nan]), np.float32([np.nan])) is None
     assert difference(np.float64([1]), np.float32([1])) == "array is float64, expected float32"
+    assert difference(np.array([1.5], ">f4"), np.array([1.5], "<f4")) is None
+    assert difference(np.array([1.5], ">f4"), np.array([-1.5], ">f4")).startswith("array[0] is 1069547520 (0x3fc00000)")
     assert difference([1], [1, 2]) == "array has the shape [1], expected [2]"
     assert difference({"h": a}, {"h": a, "z": a}) == "z is missing"
 
