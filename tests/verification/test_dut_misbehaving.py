@@ -165,6 +165,15 @@ def test_an_answer_before_the_whole_request_is_read():
     assert found["unread"].detail.startswith("it answered and left ")
 
 
+def test_a_file_with_the_name_of_a_module_takes_its_place_nowhere(tmp_path):
+    (tmp_path / "json.py").write_text(
+        "def run(params, x, h0, **options):\n    import json\n    from golden.sequence import forward\n"
+        "    json.dumps(options['reverse'])\n    return forward(params, x, h0, **options)\n",
+        encoding="ascii",
+    )
+    assert outcomes(f"py:{tmp_path / 'json.py'}:run", [run_case()])["m"].outcome == "equal"
+
+
 def test_a_device_that_always_hangs_is_given_up():
     found = outcomes(f"py:{DEVICES}:Misbehaving", [requantize(f"h{i}", 2) for i in range(GIVE_UP + 2)], 0.5)
     assert [o.outcome for o in found.values()] == ["hang"] * GIVE_UP + ["not run"] * 2
