@@ -25,6 +25,10 @@ def answer(header, data):
         os.kill(os.getpid(), signal.SIGSEGV)
     if id == "hang":
         time.sleep(600)
+    if id == "left-behind":
+        if os.fork() == 0:
+            time.sleep(600)
+        os._exit(5)
     if id == "leave":
         sys.exit(0)
     if id == "fail":

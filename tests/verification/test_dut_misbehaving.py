@@ -123,6 +123,7 @@ def test_programs():
     wanted = {
         "crash": ("crash", "SIGSEGV"),
         "hang": ("hang", "no answer within 3 seconds, 0 bytes so far"),
+        "left-behind": ("crash", "ended with exit status 5"),
         "leave": ("crash", "closed its output without an answer, exit status 0"),
         "fail": ("crash", "ended with exit status 4; it said: no license left"),
         "print": ("protocol", "the answer starts with b'Simulation"),

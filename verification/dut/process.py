@@ -79,6 +79,8 @@ class Process:
             ready.register(self._in, selectors.EVENT_WRITE)
             while not wanted or len(buffer) < wanted or (rest and len(buffer) == wanted):
                 left = deadline - time.monotonic()
+                if left <= 0 and self._child.poll():  # what it started holds its output open
+                    raise self._ended(len(buffer), wanted)
                 if left <= 0:
                     if wanted and len(buffer) == wanted:
                         sentence = f"it answered and left {len(rest)} bytes of the request unread for {seconds:g} seconds"
