@@ -22,6 +22,8 @@ def command(vectors: Path, case: str, got: Path, as_json: bool, pairs: bool, sec
     GOT is a .npz file: h alone, [T+1,N,H] or without the initial state [T,N,H], or any fields of the trace with it, by
     their names. The more fields, the narrower the answer.
     """
+    import numpy as np
+
     from golden.spec.errors import ParameterError
     from vectors.case import Case
     from vectors.files import MAX_FILE
@@ -48,6 +50,9 @@ def command(vectors: Path, case: str, got: Path, as_json: bool, pairs: bool, sec
     output = fields.pop("output", None)  # of a device under test: h without the initial state
     if output is not None:
         fields.setdefault("h", output)
+        states = fields["h"]
+        if not np.array_equal(output, states[max(0, len(states) - len(c.x)) :]):
+            raise ParameterError(f"{got.name} output", "not what h says", "the states of h without the initial one")
     d = diagnose(c.params, c.x, c.h0, c.options, expected=c.trace, got=fields, search_pairs=pairs, seconds=seconds)
     if as_json:
         print_json({"command": "diagnose", "case": case, "vectors": {"sha256": cases.sha256}, **d.plain()})

@@ -52,7 +52,7 @@ def c_prototype(step: str) -> str:
 def c_header(steps: Sequence[str]) -> str:
     """The text of dut.h: the prototypes of the steps."""
     lines = "".join(f"{c_prototype(step)}; /* {STEPS[step].clause} */\n" for step in steps)
-    return f"#ifndef QGRU_DUT_H\n#define QGRU_DUT_H\n\n#include <stdint.h>\n\n{lines}\n#endif\n"
+    return f"#ifndef QGRU_DUT_STEPS_H\n#define QGRU_DUT_STEPS_H\n\n#include <stdint.h>\n\n{lines}\n#endif\n"
 
 
 def c_harness(benches: Sequence[StepBench], headers: Sequence[str]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -142,3 +143,63 @@ def test_fault_is_found(suites: dict[str, Suite], tmp_path: Path, group: str, nu
     (scratch / fault.file).write_text(text.replace(fault.old, fault.new, 1), encoding="ascii")
     status, found = icarus(tmp_path, "tb_all", [*suite.sources, *sorted(scratch.glob("*.sv"))], include=scratch)
     assert status != 0 and "FATAL" in found and "expected" in found, f"{fault} was not found: {found}"
+
+
+def changed_cell(scratch: Path, *edits: tuple[str, str]) -> None:
+    """A copy of the RTL whose cell of datapath M is edited."""
+    shutil.copytree(RTL, scratch, ignore=shutil.ignore_patterns("build"))
+    text = (scratch / MSHIFT).read_text(encoding="ascii")
+    for pattern, new in edits:
+        text, count = re.subn(pattern, new, text)
+        assert count, f"{MSHIFT} has no longer {pattern!r}"
+    (scratch / MSHIFT).write_text(text, encoding="ascii")
+
+
+def run_cells(suite: Suite, folder: Path) -> tuple[int, str]:
+    """The benches of a suite on the RTL in a folder."""
+    return icarus(folder, "tb_all", [*suite.sources, *sorted((folder / "rtl").glob("*.sv"))], folder / "rtl")
+
+
+SLOW = "ACCUMULATE: if (clocks != 5'd19) clocks <= clocks + 5'd1; else begin\n          clocks <= 5'd0;"
+WITH_THE_LAST = "state == FINISH && unit == H - 1"
+
+
+@pytest.mark.parametrize(
+    "edits",
+    [
+        [("state_t state;", "state_t state;\n  logic [4:0] clocks = 5'd0;"), ("ACCUMULATE: begin", SLOW)],
+        [
+            ("done <= 1'b.;", ""),
+            ("assign stage_valid", f"assign done = {WITH_THE_LAST};\n  assign stage_valid"),
+            ("output logic \\[8\\*H-1:0\\] h_new", "output logic [8*H-1:0] h_new_out"),
+            ("  assign stage_unit", "  logic [8*H-1:0] h_new, lane;\n  assign lane = 255 << 8 * unit;\n"
+             "  assign h_new_out = (h_new & ~lane) | ((h_next & 255) << 8 * unit);\n  assign stage_unit"),
+        ],
+    ],
+    ids=["twenty-clocks-a-word", "done-with-the-last-unit"],
+)  # fmt: skip
+def test_another_right_cell_passes(suites: dict[str, Suite], tmp_path: Path, edits: list[tuple[str, str]]) -> None:
+    require("iverilog", "vvp")
+    changed_cell(tmp_path / "rtl", *edits)
+    binding = tmp_path / "rtl" / "dut_mshift_cell.svh"
+    if "h_new_out" in (tmp_path / "rtl" / MSHIFT).read_text(encoding="ascii"):
+        binding.write_text(binding.read_text(encoding="ascii").replace(".h_new(", ".h_new_out("), encoding="ascii")
+    status, text = run_cells(suites["mshift_cell"], tmp_path)
+    assert status == 0 and text.count("PASS") == len(suites["mshift_cell"].sources) - 1, text
+
+
+@pytest.mark.parametrize(
+    ("edits", "words"),
+    [
+        ([(r"done <= 1'b1", "done <= 1'b0")], "no done after"),
+        ([("(stage_unit =) unit", r"\1 16'bx"), (r"(assign stage_(?!unit|valid)\w+ =) \S+;", r"\1 64'bx;")], "unit X"),
+    ],
+    ids=["never-done", "unknown-unit"],
+)
+def test_a_cell_that_shows_nothing_is_found(
+    suites: dict[str, Suite], tmp_path: Path, edits: list[tuple[str, str]], words: str
+) -> None:
+    require("iverilog", "vvp")
+    changed_cell(tmp_path / "rtl", *edits)
+    status, text = run_cells(suites["mshift_cell"], tmp_path)
+    assert status != 0 and "FATAL" in text and words in text, text

@@ -16,6 +16,7 @@ from vectors.benches_cells import CellBench
 from vectors.benches_cocotb import cocotb_bench, cocotb_parameters
 from vectors.benches_write import write_benches
 from vectors.steps import STEPS
+from verification.dut.library import HEADER
 
 CONSTANTS = {"M": 3, "s": 1, "zp": -7, "bits": 8, "signed": 1}
 SOURCES = ("dut_requantize", "qgru_requantize")
@@ -169,6 +170,15 @@ def test_every_step_has_a_c_harness(tmp_path: Path) -> None:
     (tmp_path / "harness.c").write_text(c_harness(benches, ["all.h"]), encoding="ascii")
     flags = ["-std=c99", "-Wall", "-Wextra", "-Werror", "-pedantic", "-c"]
     status, found = run(["gcc", *flags, "harness.c", "-o", "harness.o"], tmp_path)
+    assert status == 0, found
+
+
+def test_the_header_of_the_harness_stands_beside_that_of_a_library(tmp_path: Path) -> None:
+    require("gcc")
+    (tmp_path / "dut.h").write_text(c_header(["saturate"]), encoding="ascii")
+    text = '#include "qgru_dut.h"\n#include "dut.h"\nint32_t code(void)\n{\n    return dut_saturate(8, 1, 300);\n}\n'
+    (tmp_path / "port.c").write_text(text, encoding="ascii")
+    status, found = run(["gcc", "-std=c99", "-Wall", "-Werror", "-I", HEADER.parent, "-c", "port.c"], tmp_path)
     assert status == 0, found
 
 

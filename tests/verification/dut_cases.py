@@ -16,10 +16,10 @@ DEVICES = Path(__file__).with_name("dut_devices.py")
 X = np.arange(12).reshape(3, 2, 2) - 6
 
 
-def requantize(id: str, zp: int = 0) -> StepCase:
-    """Five rows of requantize: int8, 3 / 4."""
+def requantize(id: str, zp: int = 0, times: int = 1) -> StepCase:
+    """Five rows of requantize, so many times: int8, 3 / 4."""
     constants = {"M": 3, "s": 2, "zp": zp, "bits": 8, "signed": 1}
-    inputs = {"v": np.array([-6, -2, 2, 100, 1000])}
+    inputs = {"v": np.tile([-6, -2, 2, 100, 1000], times)}
     return StepCase(id, "requantize", constants, inputs, run_step("requantize", constants, inputs))
 
 

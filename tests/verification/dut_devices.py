@@ -49,6 +49,31 @@ class WrongLater(Golden):
         return column
 
 
+class States(Golden):
+    """Golden's states and outputs."""
+
+    def sequence(self, params, x, h0, **options):
+        h = forward(params, x, h0, **options).h.astype(np.int32)
+        return {"h": h.copy(), "output": h[1:].copy()}
+
+
+class WrongOutput(States):
+    """The states are right, the outputs are not."""
+
+    def sequence(self, params, x, h0, **options):
+        found = super().sequence(params, x, h0, **options)
+        return {**found, "output": found["output"] ^ 1}
+
+
+class WrongInitial(States):
+    """The initial state comes back as another."""
+
+    def sequence(self, params, x, h0, **options):
+        found = super().sequence(params, x, h0, **options)
+        found["h"][0] ^= 1
+        return found
+
+
 def right(constants, inputs):
     return Golden().step("requantize", constants, inputs, None)["q"]
 

@@ -11,7 +11,7 @@ out = sys.stdout.buffer
 
 
 def frame(header, data=b"", told=None):
-    text = json.dumps(header).encode()
+    text = header if isinstance(header, bytes) else json.dumps(header).encode()
     return struct.pack("<4sIQ", b"QGRU", len(text), len(data) if told is None else told) + text + data
 
 
@@ -25,6 +25,10 @@ def answer(header, data):
         os.kill(os.getpid(), signal.SIGSEGV)
     if id == "hang":
         time.sleep(600)
+    if id == "left-behind":
+        if os.fork() == 0:
+            time.sleep(600)
+        os._exit(5)
     if id == "leave":
         sys.exit(0)
     if id == "fail":
@@ -52,6 +56,9 @@ def answer(header, data):
         "huge": frame(good, q, told=2**60),
         "status": frame({"status": "fine", "arrays": [array()]}, q),
         "deep": frame({"status": "ok", "arrays": [array(offset=1000)]}, q),
+        "nested": frame(b'{"status":' + b"[" * 200_000 + b"]" * 200_000 + b"}"),
+        "lengths": frame({"status": "ok", "arrays": [array(shape=(2**32, 2**32, 0))]}),
+        "problem": frame({"status": "internal", "problem": ["queue"], "message": "queue full"}),
         "stray": frame({"status": "internal", "message": "queue full", "arrays": []}),
     }.get(id, frame(good, q))
 
@@ -61,7 +68,14 @@ while True:
     if len(prefix) < 16:
         break
     _, header_length, data_length = struct.unpack("<4sIQ", prefix)
-    request, payload = json.loads(sys.stdin.buffer.read(header_length)), sys.stdin.buffer.read(data_length)
+    request = json.loads(sys.stdin.buffer.read(header_length))
+    if request.get("id") in ("early", "unread"):
+        out.write(frame({"status": "unsupported", "message": "so many rows", "arrays": []}))
+        out.flush()
+        time.sleep(600 * (request["id"] == "unread"))
+        sys.stdin.buffer.read(data_length)
+        continue
+    payload = sys.stdin.buffer.read(data_length)
     if request["kind"] == "hello":
         out.write(frame({"status": "ok", "capabilities": {"steps": ["requantize"]}}))
     else:

@@ -84,7 +84,7 @@ MSHIFT_EDITS = [
     (
         MSHIFT,
         "    o.S = z * ((int64_t)h - p->zp_h) + o.n;\n",
-        "    o.S = (swapped ? ONE - z : z) * ((int64_t)h - p->zp_h) + o.n;\n",
+        "    o.S = (swapped ? ONE - z : @{update-without-state} ? 0 : z) * ((int64_t)h - p->zp_h) + o.n;\n",
     ),
     (
         MSHIFT,

@@ -59,6 +59,14 @@ def test_what_a_device_gave_is_taken_with_its_outputs(folder, tmp_path, capsys):
     assert all("one-is-1 [SPEC" in text for text in texts) and texts[1] == texts[2]
 
 
+def test_outputs_that_contradict_the_states_are_refused(folder, tmp_path, capsys):
+    h = MAKERS["mshift"](3).run(judge)["h"]
+    np.savez(tmp_path / "got.npz", output=h[1:] + 1, h=h)
+    assert run(folder, "mshift", tmp_path / "got.npz") == 2
+    sentence = "got.npz output is not what h says, expected the states of h without the initial one\n"
+    assert capsys.readouterr().err.endswith(sentence)
+
+
 def test_an_equal_run_is_0(folder, tmp_path, capsys):
     trace = MAKERS["pot"](3).run(judge)
     np.savez(tmp_path / "got.npz", **{f"trace.{name}": a for name, a in trace.items()})

@@ -80,6 +80,15 @@ def test_the_first_step_that_differs_is_named(tmp_path, capsys):
     assert "FAILED" in text and "ties_even" not in text.split("FAILED")[0]
 
 
+@pytest.mark.parametrize(
+    ("device", "outcome", "column"),
+    [("States", "equal", ""), ("WrongOutput", "differs", "output[0]"), ("WrongInitial", "differs", "h[0]")],
+)
+def test_outputs_and_initial_states_of_a_cell_are_compared_too(device, outcome, column):
+    found = checked(f"py:{DEVICES}:{device}", (CHAINS["mshift_cell"],))["mshift_cell"]
+    assert (found.outcome, found.comparison.column) == (outcome, column)
+
+
 def test_checkpoints_that_are_not_golden_s_are_refused():
     good = CHAINS["ties_up"]
     bad = ChainCase("bad", "ties_up", {}, STEPS, 1000, good.start, good.states + 1, good.digests)
@@ -100,6 +109,9 @@ def test_limits_are_kept():
     some = Capabilities("some", steps={"ties_up": None}, datapaths={"pot": None}, limits={"rows": 100})
     assert missing("ties_up", some) is None
     assert missing("pot_cell", some) == "h0 is not declared"
+    stage = Capabilities("stage", datapaths={"pot": ("z",), "mshift": ("z", "output")}, options=frozenset({"h0"}))
+    assert missing("pot_cell", stage) == "neither h nor output of the datapath pot is promised"
+    assert missing("mshift_cell", stage) is None
 
 
 def test_the_built_in_set_has_the_chains_when_asked():

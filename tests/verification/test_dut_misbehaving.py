@@ -123,6 +123,7 @@ def test_programs():
     wanted = {
         "crash": ("crash", "SIGSEGV"),
         "hang": ("hang", "no answer within 3 seconds, 0 bytes so far"),
+        "left-behind": ("crash", "ended with exit status 5"),
         "leave": ("crash", "closed its output without an answer, exit status 0"),
         "fail": ("crash", "ended with exit status 4; it said: no license left"),
         "print": ("protocol", "the answer starts with b'Simulation"),
@@ -139,10 +140,39 @@ def test_programs():
         "huge": ("protocol", "expected at most"),
         "status": ("protocol", "status is 'fine'"),
         "deep": ("short", "array q has 0 bytes, expected 20"),
+        "nested": ("protocol", "the header is nested too deeply"),
+        "lengths": ("protocol", "array q has the shape [4294967296, 4294967296, 0], expected lengths"),
+        "problem": ("error", "queue full"),
         "stray": ("error", "queue full"),
     }
     program = f"cmd:{sys.executable} {HERE / 'dut_misbehaving.py'}"
     expect(outcomes(program, between((id, 0) for id in wanted)), wanted)
+
+
+@pytest.mark.parametrize("seconds", [1e10, 1e300, float("inf")])
+def test_a_timeout_without_end(seconds):
+    program = f"cmd:{sys.executable} {HERE / 'dut_misbehaving.py'}"
+    assert outcomes(program, [requantize("good")], seconds)["good"].outcome == "equal"
+
+
+def test_an_answer_before_the_whole_request_is_read():
+    program = f"cmd:{sys.executable} {HERE / 'dut_misbehaving.py'}"
+    cases = [requantize("early", times=100_000), requantize("good"), requantize("unread", times=100_000), requantize("again")]
+    found = outcomes(program, cases)
+    assert {id: o.outcome for id, o in found.items()} == {
+        "early": "not run", "good": "equal", "unread": "hang", "again": "equal"
+    }  # fmt: skip
+    assert found["early"].detail == "the device does not do it: so many rows"
+    assert found["unread"].detail.startswith("it answered and left ")
+
+
+def test_a_file_with_the_name_of_a_module_takes_its_place_nowhere(tmp_path):
+    (tmp_path / "json.py").write_text(
+        "def run(params, x, h0, **options):\n    import json\n    from golden.sequence import forward\n"
+        "    json.dumps(options['reverse'])\n    return forward(params, x, h0, **options)\n",
+        encoding="ascii",
+    )
+    assert outcomes(f"py:{tmp_path / 'json.py'}:run", [run_case()])["m"].outcome == "equal"
 
 
 def test_a_device_that_always_hangs_is_given_up():

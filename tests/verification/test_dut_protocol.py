@@ -12,7 +12,10 @@ import numpy as np
 import pytest
 
 from golden.spec.formats import INT8
+from golden.spec.serial import to_plain
 from tests.verification.dut_cases import requantize, run_case
+from tests.verification.small import mshift_set
+from vectors.error_case import ErrorCase
 from verification.dut import frames
 from verification.dut.bit_exact import difference
 from verification.dut.capabilities import Capabilities, read_capabilities
@@ -97,6 +100,18 @@ def test_what_is_not_declared_is_not_asked():
     )
 
 
+def test_a_case_without_a_promised_output_is_not_run():
+    for promised in ({"requantize": []}, {"*": ["y"]}):
+        nothing = read_capabilities({"steps": promised}, "t")
+        assert request_of(requantize("a"), nothing) == "no output of the step requantize that the case has is promised"
+    v = read_capabilities({"datapaths": {"pot": ["v"]}, "options": ["*"]}, "t")
+    assert request_of(run_case(kind="pot"), v) == "no output of the datapath pot that the case has is promised"
+    mask = np.zeros((3, 2, 2), np.int32)
+    assert [w.name for w in request_of(run_case(kind="pot", training=True, mask=mask), v).outputs] == ["v"]
+    refused = ErrorCase("e", *to_plain(mshift_set()), "ParameterError", "x", x=np.full((1, 1, 2), 300, np.int32))
+    assert request_of(refused, read_capabilities({"datapaths": {"mshift": ["z"]}, "options": ["*"]}, "t")).outputs == ()
+
+
 @pytest.mark.parametrize(
     ("plain", "words"),
     [
@@ -104,6 +119,9 @@ def test_what_is_not_declared_is_not_asked():
         ({"step": []}, "step is 'an unknown field'"),
         ({"options": ["fast"]}, "options is ['fast']"),
         ({"options": "*"}, 'h0, state, refusals, or of "*" for all'),
+        ({"steps": [["requantize"]]}, "steps is \"['requantize']: None\""),
+        ({"steps": {"*": ["Q"]}}, "steps is '*: Q'"),
+        ({"datapaths": {"*": [["h"]]}}, "datapaths is \"*: ['h']\""),
         ({"steps": "*"}, "steps is '*', expected a list of names, or an object"),
         ({"limits": {"T": 1.5}}, "limits is"),
         ({"datapaths": {"pot": ["nothing"]}}, "datapaths is 'pot: nothing'"),
@@ -242,6 +260,8 @@ def test_differences_are_not_wrapped():
     )
     assert difference(np.float32([np.nan]), np.float32([np.nan])) is None
     assert difference(np.float64([1]), np.float32([1])) == "array is float64, expected float32"
+    assert difference(np.array([1.5], ">f4"), np.array([1.5], "<f4")) is None
+    assert difference(np.array([1.5], ">f4"), np.array([-1.5], ">f4")).startswith("array[0] is 1069547520 (0x3fc00000)")
     assert difference([1], [1, 2]) == "array has the shape [1], expected [2]"
     assert difference({"h": a}, {"h": a, "z": a}) == "z is missing"
 

@@ -147,6 +147,14 @@ DEVIATIONS: list[Deviation] = [
         fields(("n_acc",), ("N_prod",)),
     ),
     *single(
+        "update-without-state",
+        FAMILY,
+        ("GM-3", "GP-7"),
+        "z times the old state is left out of the new one",
+        {"update": lambda keep, rest: (0 * keep, rest)},
+        fields(("S",), ("O_prod",)),
+    ),
+    *single(
         "one-is-1",
         FAMILY,
         ("GM-3", "GP-6", "X-4"),

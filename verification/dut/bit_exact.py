@@ -27,6 +27,7 @@ def difference(got: Any, expected: Any, name: str = "array") -> str | None:
                 return found
         return None
     a, b = to_numpy(name, got), to_numpy(name, expected)
+    a, b = (array.astype(array.dtype.newbyteorder("="), copy=False) for array in (a, b))
     if a.shape != b.shape:
         return f"{name} has the shape {list(a.shape)}, expected {list(b.shape)}"
     if (a.dtype.kind == "f") != (b.dtype.kind == "f") or (a.dtype.kind == "f" and a.dtype != b.dtype):

@@ -56,10 +56,11 @@ def load(target: str) -> Any:
     try:
         if module_name.endswith(".py"):
             path = Path(module_name).resolve()
-            spec = importlib.util.spec_from_file_location(path.stem, path)
+            own = f"qgru_dut_{path.stem}"  # a file called random.py or vectors.py takes the place of no other module
+            spec = importlib.util.spec_from_file_location(own, path)
             assert spec is not None and spec.loader is not None
             module = importlib.util.module_from_spec(spec)
-            sys.modules[path.stem] = module
+            sys.modules[own] = module
             spec.loader.exec_module(module)
         else:
             module = importlib.import_module(module_name)

@@ -91,7 +91,7 @@ def read_capabilities(plain: Any, spec: str) -> Capabilities:
 
 def _promises(value: Any, datapaths: bool) -> dict[str, Promise]:
     if isinstance(value, list):
-        value = dict.fromkeys(value)
+        value = {str(name): None for name in value}
     if not isinstance(value, Mapping):
         raise ValueError(str(value))
     names = _step_outputs() if not datapaths else {k: (*(f.name for f in v), OUTPUT) for k, v in FIELDS.items()}
@@ -99,8 +99,9 @@ def _promises(value: Any, datapaths: bool) -> dict[str, Promise]:
     for name, outputs in value.items():
         if name not in (*names, ANY) or not (outputs is None or isinstance(outputs, list)):
             raise ValueError(f"{name}: {outputs}")
+        known = names[name] if name != ANY else tuple(output for some in names.values() for output in some)
         for output in outputs or ():
-            if name != ANY and output not in names[name]:
+            if output not in known:
                 raise ValueError(f"{name}: {output}")
         out[name] = None if outputs is None else tuple(outputs)
     return out

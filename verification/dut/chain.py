@@ -7,7 +7,7 @@ one at which it would leave it. So no device needs the chain built in, and the s
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -20,7 +20,7 @@ from vectors.step_case import StepCase
 from verification.compare import hexadecimal
 from verification.dut.capabilities import OUTPUT, Capabilities
 from verification.dut.device import Answer, Device
-from verification.dut.examine import Outcome, check_case
+from verification.dut.examine import Outcome, check_case, checked
 from verification.dut.failure import DIFFERS, EQUAL, NOT_RUN, Failure, NotSupported
 from verification.dut.request import Request, Wanted, with_params
 from verification.dut.step_compare import StepComparison
@@ -62,6 +62,9 @@ def missing(chain: str, capabilities: Capabilities) -> str | None:
     if limit < FEWEST_ROWS:
         return f"{'N' if chain in CELLS else 'rows'} is declared at most {limit}, a chain takes {FEWEST_ROWS} at once"
     if chain in CELLS:
+        promised = capabilities.promised("sequence", CELLS[chain])
+        if promised is not None and not {"h", OUTPUT} & set(promised):
+            return f"neither h nor {OUTPUT} of the datapath {CELLS[chain]} is promised"
         return capabilities.missing("sequence", CELLS[chain], frozenset({"h0"}), {"T": 1})
     return capabilities.missing("step", chain, frozenset(), {})
 
@@ -161,16 +164,19 @@ def _cells(device: Device, case: ChainCase, states: np.ndarray) -> Part:
         w = states[first:stop, hidden].astype(np.uint64)
         x = case.inputs[(w >> np.uint64(60)).astype(np.int64)][None].astype(np.int32)
         h0 = states[first:stop, :hidden].astype(np.int32)
-        answer = device.run(_cell_request(case, x, h0, device.capabilities))
-        got, wanted = _next_states(answer, h0), states[first + 1 : stop + 1, :hidden]
-        wrong = np.argwhere(got != wanted)
-        if not wrong.size:
-            yield first, ChainComparison(wanted.size)
+        request = _cell_request(case, x, h0, device.capabilities)
+        given, after = _states(request, device.run(request)), states[first + 1 : stop + 1, :hidden]
+        wanted = {name: h0 if name == "h" else after for name in given}
+        name = next((n for n in given if not np.array_equal(given[n], wanted[n])), None)
+        if name is None:
+            yield first, ChainComparison(after.size)
             continue
+        got, expected = given[name], wanted[name]
+        wrong = np.argwhere(got != expected)
         row, unit = (int(i) for i in wrong[0])
-        operands = {"x": x[0, row].tolist(), "h": h0[row].tolist(), "expected h'": wanted[row].tolist()}
+        operands = {"x": x[0, row].tolist(), "h": h0[row].tolist(), "expected h'": after[row].tolist()}
         yield first, ChainComparison(
-            wanted.size, len(wrong), row, f"h'[{unit}]", int(got[row, unit]), int(wanted[row, unit]),
+            after.size, len(wrong), row, f"{name}[{unit}]", int(got[row, unit]), int(expected[row, unit]),
             case.params.fmt_h.bits, operands,
         )  # fmt: skip
 
@@ -188,25 +194,21 @@ def _cell_request(case: ChainCase, x: np.ndarray, h0: np.ndarray, capabilities: 
     return Request("sequence", case.id, datapath, header, arrays, outputs)
 
 
-def _next_states(answer: Answer, h0: np.ndarray) -> np.ndarray:
-    """The states after the step, int64 [N,H].
+def _states(request: Request, answer: Answer) -> dict[str, np.ndarray]:
+    """What the answer holds, [N,H]: the states after the step, h' of h and output, and h, the initial ones that came back.
 
-    Raises Failure for an answer that does not hold them
+    Raises   Failure for an answer that does not hold them
     """
     if answer.refusal is not None:
         raise Failure("error", f"refused as bad input: {answer.refusal or 'without a word'}")
-    for name, shape in (("h", (2, *h0.shape)), (OUTPUT, (1, *h0.shape))):
-        array = answer.arrays.get(name)
-        if array is None:
-            continue
-        if array.dtype.name != "int32":
-            raise Failure("dtype", f"array {name} is {array.dtype.name}, expected int32")
-        if array.shape != shape:
-            raise Failure("shape", f"array {name} has the shape {list(array.shape)}, expected {list(shape)}")
+    asked = {w.name for w in request.outputs}  # of a whole trace, which a device may give here as well, no more is looked at
+    arrays = checked(request, replace(answer, arrays={name: a for name, a in answer.arrays.items() if name in asked}))
+    for name in arrays:
         if answer.unwritten.get(name, 0):
             raise Failure("short", f"array {name}: {answer.unwritten[name]} numbers were not written")
-        return array[-1].astype(np.int64)
-    raise Failure("short", f"neither h nor {OUTPUT} is there, expected one of them")
+    found = {"h'": arrays["h"][1]} if "h" in arrays else {}
+    found |= {OUTPUT: arrays[OUTPUT][0]} if OUTPUT in arrays else {}
+    return found | ({"h": arrays["h"][0]} if "h" in arrays else {})
 
 
 def chain_report(case: ChainCase, c: ChainComparison, *, names: tuple[str, str], replay: str) -> str:

@@ -102,7 +102,7 @@ class Device:
         if problem is not None:
             if problem == "overrun":
                 self._kill()  # its memory is no longer what it was
-            raise Failure(problem if problem in FAILURES else "error", sentence)
+            raise Failure(problem if isinstance(problem, str) and problem in FAILURES else "error", sentence)
         if status == "unsupported":
             raise NotSupported(sentence)
         if status == "bad input":

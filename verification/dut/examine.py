@@ -156,7 +156,7 @@ def examine(case: AnyCase, request: Request, answer: Answer) -> Outcome:
         return Outcome(case, EQUAL, f"refused: {answer.refusal}", answer=answer)
     if answer.refusal is not None:
         raise Failure("error", f"refused as bad input: {answer.refusal or 'without a word'}")
-    arrays = _checked(request, answer)
+    arrays = checked(request, answer)
     comparison = compare_step(case, arrays) if isinstance(case, StepCase) else _compare_run(_run(case), arrays)
     if not comparison.equal:
         short = _untouched(request, answer)
@@ -171,7 +171,7 @@ def _run(case: AnyCase) -> Case:
     return case
 
 
-def _checked(request: Request, answer: Answer) -> dict[str, np.ndarray]:
+def checked(request: Request, answer: Answer) -> dict[str, np.ndarray]:
     """The arrays of an answer, each as it was asked for, in the order of the request."""
     wanted = {w.name: w for w in request.outputs}
     for name in answer.arrays:

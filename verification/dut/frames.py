@@ -81,6 +81,8 @@ def unpack(text: bytes, data: bytes | bytearray) -> Message:
     """
     try:
         header = json.loads(text)
+    except RecursionError:
+        raise Failure("protocol", "the header is nested too deeply") from None
     except ValueError as error:
         raise Failure("protocol", f"the header is no JSON: {error}") from None
     if not isinstance(header, dict):
@@ -117,7 +119,10 @@ def _array(entry: Any, data: bytes | bytearray) -> tuple[str, np.ndarray]:
     if offset + size > len(data):
         raise Failure("short", f"array {name} has {max(0, len(data) - offset)} bytes, expected {size} for {dtype} {shape}")
     flat = np.frombuffer(bytes(data[offset : offset + size]), READABLE[dtype])
-    return name, flat.astype(dtype).reshape(shape)
+    try:
+        return name, flat.astype(dtype).reshape(shape)
+    except ValueError:  # no numbers, and lengths beside the 0 that no array can have
+        raise Failure("protocol", f"array {name} has the shape {shape!r}, expected lengths that an array can have") from None
 
 
 def read(get: Callable[[int], bytes]) -> Message | None:

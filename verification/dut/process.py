@@ -15,6 +15,7 @@ from verification.dut.failure import Failure
 from verification.dut.frames import Message
 
 CHUNK = 1 << 20
+LONGEST_WAIT = 3600.0  # in one look at the pipes; a selector takes neither infinity nor the age of the world
 GRACE_SECONDS = 2.0  # for a process that closed its output, or was told to go, to end
 TAIL = 400  # characters of standard error in a sentence
 
@@ -67,16 +68,26 @@ class Process:
         return frames.unpack(bytes(buffer[frames.PREFIX.size : start]), buffer[start:])
 
     def _answer(self, request: bytes, deadline: float, seconds: float) -> bytearray:
-        """Write and read at once, until a whole frame and nothing more is there to read."""
+        """Write and read at once, until the request is taken, a whole frame is there and nothing more to read.
+
+        A device may answer before it has read everything, one that does not do the case for instance: the rest still has to
+        go to it, or it would take the next request for it.
+        """
         rest, buffer, wanted = memoryview(request), bytearray(), 0
         with selectors.DefaultSelector() as ready:
             ready.register(self._out, selectors.EVENT_READ)
             ready.register(self._in, selectors.EVENT_WRITE)
-            while not wanted or len(buffer) < wanted:
+            while not wanted or len(buffer) < wanted or (rest and len(buffer) == wanted):
                 left = deadline - time.monotonic()
+                if left <= 0 and self._child.poll():  # what it started holds its output open
+                    raise self._ended(len(buffer), wanted)
                 if left <= 0:
-                    raise Failure("hang", self._said(f"no answer within {seconds:g} seconds, {len(buffer)} bytes so far"))
-                for key, _ in ready.select(left):
+                    if wanted and len(buffer) == wanted:
+                        sentence = f"it answered and left {len(rest)} bytes of the request unread for {seconds:g} seconds"
+                    else:
+                        sentence = f"no answer within {seconds:g} seconds, {len(buffer)} bytes so far"
+                    raise Failure("hang", self._said(sentence))
+                for key, _ in ready.select(min(left, LONGEST_WAIT)):
                     if key.fileobj is self._in:
                         try:
                             rest = rest[os.write(self._in.fileno(), rest[:CHUNK]) :]
@@ -87,6 +98,8 @@ class Process:
                         continue
                     chunk = self._read_now()
                     if chunk == b"":
+                        if wanted and len(buffer) == wanted:
+                            return buffer  # it ended after its answer, with a part of the request unread
                         raise self._ended(len(buffer), wanted)
                     buffer += chunk or b""
                     if not wanted and len(buffer) >= frames.PREFIX.size:

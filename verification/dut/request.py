@@ -87,7 +87,11 @@ def request_of(case: AnyCase, capabilities: Capabilities) -> Request | str:
         request = refusal
     else:
         return f"a case of the kind {case.kind} is no single request"
-    return capabilities.missing(request.kind, request.name, request.needs, request.sizes) or request
+    reason = capabilities.missing(request.kind, request.name, request.needs, request.sizes)
+    if reason is None and not request.outputs and not isinstance(case, ErrorCase):
+        what = "step" if request.kind == "step" else "datapath"
+        reason = f"no output of the {what} {request.name} that the case has is promised"
+    return reason or request
 
 
 def wire(column: Column, values: np.ndarray, constants: Mapping[str, int]) -> np.ndarray:
