@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from qgru.options import Seconds
 from qgru.run import EXACT, MISMATCH, need, print_json, refusal
 
 if TYPE_CHECKING:
@@ -49,7 +50,7 @@ def _subject(function: Any) -> Any:
 @click.argument("out", type=click.Path(path_type=Path), default=OUT)
 @_subject
 @click.option("--examples", type=click.IntRange(1), help="Problems in all, from index 0.")
-@click.option("--time", "seconds", type=click.FloatRange(min=0), help="Seconds to search; 60 when neither is given.")
+@click.option("--time", "seconds", type=Seconds(min=0), help="Seconds to search; 60 when neither is given.")
 @click.option("--seed", type=click.IntRange(0, 2**53 - 1), help="Of the problems.  [default: 0]")
 @click.option("--datapath", type=click.Choice(DATAPATHS), help="Only this datapath.  [default: all]")
 @click.option("--max-size", type=click.IntRange(1, 64), help="The greatest T, N, C and H.  [default: 8; 3 with --judge]")

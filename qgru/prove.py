@@ -15,6 +15,7 @@ from typing import Any
 import click
 
 from qgru.files import atomic_file, atomic_folder
+from qgru.options import Seconds
 from qgru.progress import progress
 from qgru.run import EXACT, MISMATCH, need, print_json, refusal
 
@@ -23,7 +24,7 @@ MAX_SHIFT = 4096
 
 @click.command()
 @click.argument("names", nargs=-1, metavar="[NAME]...")
-@click.option("--timeout", type=click.FloatRange(min=0.001), help="Seconds for a query.  [default: each its own, mostly 60]")
+@click.option("--timeout", type=Seconds(min=0.001), help="Seconds for a query.  [default: each its own, mostly 60]")
 @click.option("--smtlib", type=click.Path(path_type=Path), help="Also write every query to this new folder, as SMT-LIB 2.")
 @click.option("--jobs", type=click.IntRange(1, 256), default=1, show_default=True, help="Processes.")
 @click.option(

@@ -186,6 +186,7 @@ def test_a_device_that_crashes_is_a_finding_and_the_rest_is_run(tmp_path, capsys
         (["--resume"], "which has no journal.jsonl, expected a folder that qgru fuzz wrote"),
         (["--workers", "2", "--scheduler", "tcp://127.0.0.1:1"], "expected one of them"),
         (["--max-size", "65"], "65 is not in the range"),
+        (["--time", "nan", "--workers", "0"], "'--time': nan is not a number of seconds."),
     ],
 )
 def test_bad_arguments(arguments, sentence, tmp_path, capsys):

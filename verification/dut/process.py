@@ -15,6 +15,7 @@ from verification.dut.failure import Failure
 from verification.dut.frames import Message
 
 CHUNK = 1 << 20
+SELECT_SECONDS = 3600.0  # at a time; the system counts them in milliseconds of 32 bits
 GRACE_SECONDS = 2.0  # for a process that closed its output, or was told to go, to end
 TAIL = 400  # characters of standard error in a sentence
 
@@ -76,7 +77,7 @@ class Process:
                 left = deadline - time.monotonic()
                 if left <= 0:
                     raise Failure("hang", self._said(f"no answer within {seconds:g} seconds, {len(buffer)} bytes so far"))
-                for key, _ in ready.select(left):
+                for key, _ in ready.select(min(left, SELECT_SECONDS)):
                     if key.fileobj is self._in:
                         try:
                             rest = rest[os.write(self._in.fileno(), rest[:CHUNK]) :]
