@@ -94,8 +94,13 @@ def _each(obligations: list[Any], timeout: float | None, jobs: int) -> Iterator[
     if jobs == 1:
         yield (prove_one(name, timeout) for name in names)
         return
-    with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
+    from verification.worker import begin
+
+    pool = ProcessPoolExecutor(jobs, mp_context=get_context("spawn"), initializer=begin)
+    try:
         yield pool.map(prove_one, names, [timeout] * len(names))
+    finally:
+        pool.shutdown(cancel_futures=True)
 
 
 def prove_one(name: str, timeout: float | None) -> dict[str, Any]:
