@@ -14,7 +14,7 @@ from typing import Any
 
 import click
 
-from qgru.files import atomic_file, atomic_folder
+from qgru.files import atomic_file, atomic_folder, check_file
 from qgru.options import Seconds
 from qgru.progress import progress
 from qgru.run import EXACT, MISMATCH, need, print_json, refusal
@@ -62,6 +62,8 @@ def command(
             for row in rows:
                 click.echo(f"{row['name']}  [{row['clause']}]  {row['statement']}")
         return EXACT
+    if record is not None:
+        check_file(record)
     if smtlib is not None:
         _write(smtlib, obligations)
     results = []
