@@ -40,7 +40,7 @@ def command(suite: str, sizes: tuple[str, ...], repeat: int, out: Path | None, p
     """
     from cuda_impl.launch import gpu_usable
     from qgru.bench_suites import is_exact, run_suites, work_of
-    from qgru.files import atomic_file
+    from qgru.files import atomic_file, check_file
 
     chosen = tuple(parse_size(text) for text in sizes) or None
     if suite == "gpu" and not gpu_usable():
@@ -48,7 +48,13 @@ def command(suite: str, sizes: tuple[str, ...], repeat: int, out: Path | None, p
     if plot is not None and suite not in ("grid", "all"):
         raise refusal(f"--plot is given with --suite {suite}, expected the suite grid or all")
     target = OUT if out is None else out
-    target.absolute().parent.mkdir(parents=True, exist_ok=True)
+    for path in (target,) if plot is None else (target, plot):
+        path.absolute().parent.mkdir(parents=True, exist_ok=True)
+        check_file(path)
+    if plot is not None:
+        from qgru.bench_plot import check_plot
+
+        check_plot(plot)
     with progress("bench", work_of(suite, chosen, repeat)) as advance:
         found = run_suites(suite, chosen, repeat, advance)
     with atomic_file(target) as file:

@@ -5,9 +5,20 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from qgru.run import need
+from qgru.files import atomic_file
+from qgru.run import need, refusal
 
 SLOPES = {"T": 1, "N": 1, "H": 2}
+
+
+def check_plot(path: Path) -> None:
+    """Refuse a file whose suffix is no format of matplotlib's, and a matplotlib that is not installed."""
+    need("matplotlib")
+    from matplotlib.figure import Figure
+
+    known = Figure().canvas.get_supported_filetypes()
+    if path.suffix.removeprefix(".").lower() not in known:
+        raise refusal(f"--plot is {str(path)!r}, expected a name that ends in one of {', '.join(f'.{k}' for k in known)}")
 
 
 def draw(axes: dict[str, list[dict[str, Any]]], path: Path) -> None:
@@ -35,8 +46,8 @@ def draw(axes: dict[str, list[dict[str, Any]]], path: Path) -> None:
         plot.set(xlabel=axis if axis != "H" else "H = C", ylabel="ms", title=others)
         plot.legend()
         plot.grid(True, alpha=0.3)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path)
+    with atomic_file(path, text=False) as file:
+        figure.savefig(file, format=path.suffix.removeprefix(".").lower())
 
 
 def series(axis: str, records: list[dict[str, Any]]) -> dict[str, list[tuple[int, float]]]:

@@ -31,16 +31,18 @@ def command(
 
     Exit code 0: every reachable point of the chosen stages is hit; 1: some are not.
     """
-    from qgru.files import atomic_file
+    from qgru.files import atomic_file, check_file
     from verification.coverage.model import model
     from verification.coverage.summary import missed, summary, totals
 
     for prefix in wanted:
         if not any(stage.startswith(prefix) for stage in model()):
             raise refusal(f"--stage is {prefix!r}, expected the start of a stage's name, such as mshift/ or pot/z_pre")
+    if out is not None:
+        check_file(out)
     record = _joined(targets, propagation)
     if out is not None:
-        with atomic_file(out.absolute()) as file:
+        with atomic_file(out) as file:
             file.write(record.to_json())
     lines = summary(record, wanted)
     left = missed(record, wanted)

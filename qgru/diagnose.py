@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from qgru.options import Seconds
 from qgru.run import EXACT, MISMATCH, print_json
 
 
@@ -15,7 +16,7 @@ from qgru.run import EXACT, MISMATCH, print_json
 @click.argument("got", type=click.Path(path_type=Path))
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout instead of text.")
 @click.option("--pairs/--no-pairs", default=True, show_default=True, help="Try pairs where no single deviation explains it.")
-@click.option("--seconds", type=click.FloatRange(min=0), default=20.0, show_default=True, help="When to stop trying pairs.")
+@click.option("--seconds", type=Seconds(min=0), default=20.0, show_default=True, help="When to stop trying pairs.")
 def command(vectors: Path, case: str, got: Path, as_json: bool, pairs: bool, seconds: float) -> int:
     """Say which deviation explains what an implementation gave for the CASE of the vector set in the folder VECTORS.
 

@@ -31,26 +31,49 @@ def _prefix(target: Path) -> str:
 
 
 @contextmanager
+def _naming(path: Path) -> Iterator[None]:
+    """An error inside names path, and not the temporary name beside it."""
+    try:
+        yield
+    except OSError as error:
+        raise OSError(error.errno, error.strerror or str(error), str(path)) from None
+
+
+def check_file(path: str | os.PathLike[str]) -> None:
+    """Raise OSError where atomic_file could not write path; asked before long work whose result goes there."""
+    target = Path(path)
+    parent = _parent(Path(os.path.realpath(target)))
+    if target.is_dir():
+        raise IsADirectoryError(21, "is a folder, expected a file", str(target))
+    if target.exists() and not target.is_file():
+        raise OSError(22, "is a device or a pipe, expected a file", str(target))
+    if not os.access(parent, os.W_OK | os.X_OK):
+        raise PermissionError(13, "may not be written to", str(parent))
+
+
+@contextmanager
 def atomic_file(path: str | os.PathLike[str], text: bool = True) -> Iterator[IO[Any]]:
     """A file to write into; it takes its name when the block ends well, and an old one stays otherwise.
 
     text     UTF-8 with "\\n" line ends, else binary
-    Raises   OSError, naming path and not the temporary name; the folder of path must exist, and path must be none
+    Raises   OSError as check_file does; a link stays, and what it leads to is written
     """
-    target = Path(path)
-    if target.is_dir():
-        raise IsADirectoryError(21, "is a folder, expected the name of a file", str(target))
-    handle, name = tempfile.mkstemp(dir=_parent(target), prefix=_prefix(target))
+    check_file(path)
+    target = Path(os.path.realpath(path))
+    with _naming(Path(path)):
+        handle, name = tempfile.mkstemp(dir=target.parent, prefix=_prefix(target))
     try:
         options: dict[str, Any] = {"mode": "wb"}
         if text:
             options = {"mode": "w", "encoding": "utf-8", "errors": "backslashreplace", "newline": "\n"}
         with os.fdopen(handle, **options) as file:
             yield file
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(name, _mode(0o666))
-        os.replace(name, target)
+            with _naming(Path(path)):
+                file.flush()
+                os.fsync(file.fileno())
+        with _naming(Path(path)):
+            os.chmod(name, _mode(0o666))
+            os.replace(name, target)
     except BaseException:
         Path(name).unlink(missing_ok=True)
         raise
@@ -65,7 +88,9 @@ def atomic_folder(path: str | os.PathLike[str], replace: bool = False) -> Iterat
     """
     target = Path(path)
     _refuse_existing(target, replace)
-    work = Path(tempfile.mkdtemp(dir=_parent(target), prefix=_prefix(target)))
+    parent = _parent(target)
+    with _naming(target):
+        work = Path(tempfile.mkdtemp(dir=parent, prefix=_prefix(target)))
     try:
         fresh = work / "new"
         fresh.mkdir()

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from qgru.options import Seconds
 from qgru.run import EXACT, MISMATCH, need, print_json, refusal
 
 if TYPE_CHECKING:
@@ -49,7 +50,7 @@ def _subject(function: Any) -> Any:
 @click.argument("out", type=click.Path(path_type=Path), default=OUT)
 @_subject
 @click.option("--examples", type=click.IntRange(1), help="Problems in all, from index 0.")
-@click.option("--time", "seconds", type=click.FloatRange(min=0), help="Seconds to search; 60 when neither is given.")
+@click.option("--time", "seconds", type=Seconds(min=0), help="Seconds to search; 60 when neither is given.")
 @click.option("--seed", type=click.IntRange(0, 2**53 - 1), help="Of the problems.  [default: 0]")
 @click.option("--datapath", type=click.Choice(DATAPATHS), help="Only this datapath.  [default: all]")
 @click.option("--max-size", type=click.IntRange(1, 64), help="The greatest T, N, C and H.  [default: 8; 3 with --judge]")
@@ -75,18 +76,20 @@ def run(
 
     given = {"dut": dut, "judge": judge, "timeout": timeout, "seed": seed, "datapath": datapath, "max_size": max_size}
     limits = Limits(examples, seconds if seconds is not None or examples is not None else SECONDS, shrink)
-    with opened(out, given, resume) as (journal, ledger):
-        farm = _farm(workers, scheduler, ledger.subject.spec)
-        before = ledger.problems
-        try:
+    farm = None if scheduler is None else _cluster(workers, scheduler)  # before there is a folder
+    try:
+        with opened(out, given, resume) as (journal, ledger):
+            farm = farm or _farm(workers, ledger.subject.spec)
+            before = ledger.problems
             with counted(limits, as_json) as said:
                 elapsed = hunt(ledger, journal, farm, limits, said)
             figures = {"problems": ledger.problems - before, "seconds": elapsed, "workers": farm.count()}
-        finally:
+            found = write(out, [ledger])
+            return show(out, [ledger], found, as_json, figures)
+    finally:
+        if farm is not None:
             farm.close()
-            close()
-        found = write(out, [ledger])
-        return show(out, [ledger], found, as_json, figures)
+        close()
 
 
 @command.command()
@@ -148,18 +151,23 @@ def _sentence(verdict: Any) -> str:
     return f"{said}; {verdict.detail}" if verdict.detail else said
 
 
-def _farm(workers: int | None, scheduler: str | None, spec: str) -> Farm:
-    """Where the shards run; where a device is tested, the workers of this machine take turns at its GPUs."""
+def _farm(workers: int | None, spec: str) -> Farm:
+    """The workers of this machine; where a device is tested, they take turns at its GPUs."""
     import os
 
-    from verification.fuzz.farm import dask_farm, local_farm
+    from verification.fuzz.farm import local_farm
     from verification.fuzz.subject import TWIN
     from verification.gpus import visible_gpus
 
-    if scheduler is None:
-        count = len(os.sched_getaffinity(0)) if workers is None else workers
-        gpus = visible_gpus() if spec != TWIN and count > 1 else ()  # the twin is run on the host
-        return local_farm(count, gpus if len(gpus) > 1 else ())
+    count = len(os.sched_getaffinity(0)) if workers is None else workers
+    gpus = visible_gpus() if spec != TWIN and count > 1 else ()  # the twin is run on the host
+    return local_farm(count, gpus if len(gpus) > 1 else ())
+
+
+def _cluster(workers: int | None, scheduler: str) -> Farm:
+    """The workers of a Dask cluster."""
+    from verification.fuzz.farm import dask_farm
+
     if workers is not None:
         raise refusal("--workers is given with --scheduler, expected one of them: the cluster has its own workers")
     need("distributed")

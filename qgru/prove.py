@@ -14,7 +14,8 @@ from typing import Any
 
 import click
 
-from qgru.files import atomic_file, atomic_folder
+from qgru.files import atomic_file, atomic_folder, check_file
+from qgru.options import Seconds
 from qgru.progress import progress
 from qgru.run import EXACT, MISMATCH, need, print_json, refusal
 
@@ -23,7 +24,7 @@ MAX_SHIFT = 4096
 
 @click.command()
 @click.argument("names", nargs=-1, metavar="[NAME]...")
-@click.option("--timeout", type=click.FloatRange(min=0.001), help="Seconds for a query.  [default: each its own, mostly 60]")
+@click.option("--timeout", type=Seconds(min=0.001), help="Seconds for a query.  [default: each its own, mostly 60]")
 @click.option("--smtlib", type=click.Path(path_type=Path), help="Also write every query to this new folder, as SMT-LIB 2.")
 @click.option("--jobs", type=click.IntRange(1, 256), default=1, show_default=True, help="Processes.")
 @click.option(
@@ -61,6 +62,8 @@ def command(
             for row in rows:
                 click.echo(f"{row['name']}  [{row['clause']}]  {row['statement']}")
         return EXACT
+    if record is not None:
+        check_file(record)
     if smtlib is not None:
         _write(smtlib, obligations)
     results = []
@@ -93,8 +96,13 @@ def _each(obligations: list[Any], timeout: float | None, jobs: int) -> Iterator[
     if jobs == 1:
         yield (prove_one(name, timeout) for name in names)
         return
-    with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
+    from verification.worker import begin
+
+    pool = ProcessPoolExecutor(jobs, mp_context=get_context("spawn"), initializer=begin)
+    try:
         yield pool.map(prove_one, names, [timeout] * len(names))
+    finally:
+        pool.shutdown(cancel_futures=True)
 
 
 def prove_one(name: str, timeout: float | None) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from qgru.files import atomic_file
+from qgru.files import atomic_file, check_file
 from qgru.progress import progress
 from qgru.run import EXACT, MISMATCH, complain, print_json, refusal
 from qgru.show import grouped
@@ -60,6 +60,8 @@ def command(
     first, last = _span(span)
     if listed:
         return _list(sweeps, as_json)
+    if record is not None:
+        check_file(record)
     if device == "gpu":
         _need_gpu()
     return _run(sweeps, first, last, device, jobs, resume, record, as_json)

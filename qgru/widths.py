@@ -39,11 +39,14 @@ def command(
     and what changes when the register has one bit less.
     """
     from golden.spec.errors import ParameterError
+    from qgru.files import check_file
     from vectors.writer import check_target
     from verification.widths.analysis import analyse, count
 
     if vectors is not None:
         check_target(vectors.absolute())
+    if out is not None:
+        check_file(out)
     if as_json and form not in (None, "json"):
         raise ParameterError("--format", repr(form), "json beside --json")
     form = "json" if as_json else form or _form_of(out)

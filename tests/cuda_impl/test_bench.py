@@ -166,6 +166,25 @@ def test_the_command_writes_what_it_shows(tmp_path, monkeypatch, capsys):
     assert record["entries"][0]["times_the_floor"] > 0
 
 
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["--suite", "grid", "--plot", "grid.nope"], "--plot is 'grid.nope', expected a name that ends in one of "),
+        (["--suite", "grid", "--plot", "grid"], "--plot is 'grid', expected a name that ends in one of "),
+        (["--suite", "grid", "--plot", "taken"], "qgru: taken: is a folder, expected a file"),
+        (["--out", "taken"], "qgru: taken: is a folder, expected a file"),
+    ],
+)
+def test_what_cannot_be_written_is_refused_before_anything_is_timed(arguments, sentence, capsys, tmp_path, monkeypatch):
+    pytest.importorskip("matplotlib")
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "taken").mkdir()
+    monkeypatch.setattr(bench_suites, "run_suites", lambda *arguments: pytest.fail("something was timed"))
+    assert guarded(bench.command, arguments) == 2
+    error = capsys.readouterr().err
+    assert sentence in error and error.count("\n") == 1
+
+
 def test_the_plot_of_a_grid(tmp_path):
     pytest.importorskip("matplotlib")
     entry = {"name": "qgru mshift", "ms": {"median": 1.0}}

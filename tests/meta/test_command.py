@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import stat
 import subprocess
 import sys
 
@@ -170,6 +172,41 @@ def test_a_file_in_the_place_of_a_folder_is_refused_by_its_own_name(tmp_path):
                 pytest.fail("the block ran")
             assert run.os_sentence(error.value).startswith(f"{named}: is ")
     assert [p.name for p in tmp_path.iterdir()] == ["out"] and not any((tmp_path / "out").iterdir())
+
+
+def test_what_is_no_file_is_refused_by_its_name_and_stays(tmp_path):
+    (tmp_path / "folder").mkdir()
+    os.mkfifo(tmp_path / "pipe")
+    long = "x" * 300
+    names = {"folder": "is a folder", "pipe": "is a device or a pipe", "missing/a": "is no folder", long: "File name too long"}
+    for name, reason in names.items():
+        with pytest.raises(OSError, match=reason) as raised, files.atomic_file(tmp_path / name) as file:
+            file.write("x")
+        assert raised.value.filename in (str(tmp_path / name), str(tmp_path / "missing"))
+    assert stat.S_ISFIFO((tmp_path / "pipe").stat().st_mode)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["folder", "pipe"]
+
+
+def test_a_link_to_a_file_stays(tmp_path):
+    (tmp_path / "real").write_text("old")
+    (tmp_path / "link").symlink_to("real")
+    with files.atomic_file(tmp_path / "link") as file:
+        file.write("new")
+    assert (tmp_path / "link").is_symlink() and (tmp_path / "real").read_text() == "new"
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["coverage", "nothing", "--merge"], ["prove", "requantize", "--record"],
+        ["sweep", "ties_up", "--params", "s=3", "--record"], ["widths", "nothing", "--out"],
+    ],
+)  # fmt: skip
+def test_where_a_result_goes_is_looked_at_before_the_work(arguments, tmp_path, capsys):
+    if arguments[0] == "prove":
+        pytest.importorskip("z3", reason="needs the extra qgru[proofs]")
+    assert cli.main([*arguments, str(tmp_path / "missing" / "result")]) == 2
+    assert capsys.readouterr() == ("", f"qgru: {tmp_path / 'missing'}: is no folder, expected one that exists\n")
 
 
 def test_a_folder_appears_complete(tmp_path):

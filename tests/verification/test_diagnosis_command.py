@@ -74,6 +74,11 @@ def test_an_equal_run_is_0(folder, tmp_path, capsys):
     assert capsys.readouterr().out.startswith("equal: all ")
 
 
+def test_seconds_that_are_no_number_are_refused(folder, tmp_path, capsys):
+    assert run(folder, "pot", tmp_path / "missing.npz", "--seconds", "nan") == 2
+    assert "'--seconds': nan is not a number of seconds." in capsys.readouterr().err
+
+
 def test_bad_input_is_2(folder, tmp_path, capsys):
     np.savez(tmp_path / "got.npz", z=np.zeros((1, 1, 1), np.int32))
     assert run(folder, "nope", tmp_path / "got.npz") == 2

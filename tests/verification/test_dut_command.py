@@ -90,6 +90,12 @@ def test_bad_arguments(arguments, sentence, capsys):
     assert sentence in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("seconds", ["inf", "1e300", "1e7"])
+def test_a_timeout_of_any_size_is_taken(seconds, folder, capsys):
+    assert main(["check", "--dut", SPEC, folder, "--case", "right", "--timeout", seconds]) == 0
+    assert "1 cases equal" in capsys.readouterr().out
+
+
 def test_nothing_that_runs_is_refused(folder, capsys):
     assert main(["check", "--dut", SPEC, folder, "--case", "m"]) == 2
     assert "ran none of the 1 cases (the datapath mshift is not declared), expected at least one" in capsys.readouterr().err

@@ -186,11 +186,12 @@ def test_a_device_that_crashes_is_a_finding_and_the_rest_is_run(tmp_path, capsys
         (["--resume"], "which has no journal.jsonl, expected a folder that qgru fuzz wrote"),
         (["--workers", "2", "--scheduler", "tcp://127.0.0.1:1"], "expected one of them"),
         (["--max-size", "65"], "65 is not in the range"),
+        (["--time", "nan", "--workers", "0"], "'--time': nan is not a number of seconds."),
     ],
 )
 def test_bad_arguments(arguments, sentence, tmp_path, capsys):
     assert fuzz(tmp_path / "out", *arguments) == 2
-    assert sentence in capsys.readouterr().err
+    assert sentence in capsys.readouterr().err and not (tmp_path / "out").exists()
 
 
 def test_a_folder_with_other_files_is_left_alone(tmp_path, capsys):

@@ -110,6 +110,15 @@ def test_a_scheduler_that_is_not_there_is_refused():
         dask_farm("nowhere://1")
 
 
+@pytest.mark.parametrize("address", ["", "nowhere", "tcp://nowhere", "tcp://nowhere:port", "nowhere://1"])
+def test_an_address_that_is_none_is_one_sentence_and_leaves_no_campaign(address, tmp_path):
+    pytest.importorskip("distributed")
+    call = [sys.executable, "-m", "qgru", "fuzz", str(tmp_path / "out"), "--scheduler", address]
+    done = subprocess.run(call, cwd=ROOT, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 2 and done.stderr.count("\n") == 1 and list(tmp_path.iterdir()) == []
+    assert done.stderr.startswith("qgru: --scheduler ") and "expected a Dask scheduler there" in done.stderr
+
+
 def test_kill_9_loses_no_finding(alone, tmp_path, capsys):
     out = tmp_path / "killed"
     options = ["--dut", spec("wrong"), "--datapath", "pot", "--max-size", "4", "--workers", "2", "--shrink", "1"]

@@ -81,5 +81,5 @@ def test_a_campaign_is_given_gpus_where_a_device_is_tested(workers, spec, names,
     asked = []
     monkeypatch.setattr(gpus, "visible_gpus", lambda: names)
     monkeypatch.setattr("verification.fuzz.farm.local_farm", lambda *arguments: asked.append(arguments))
-    fuzz._farm(workers, None, spec)
+    fuzz._farm(workers, spec)
     assert asked == [(workers, given)]

@@ -193,6 +193,17 @@ def test_bad_input_is_one_sentence(arguments, sentence, capsys):
     assert error.startswith("qgru: ") and sentence in error and error.count("\n") == 1
 
 
+@pytest.mark.parametrize("seconds", ["inf", "1e300", "4294967.297"])
+def test_a_timeout_of_any_size_is_taken(seconds, capsys):
+    assert main(["prove", "requantize", "--timeout", seconds]) == 0
+    assert "1 holds" in capsys.readouterr().out
+
+
+def test_a_timeout_that_is_no_number_is_refused(capsys):
+    assert main(["prove", "requantize", "--timeout", "nan"]) == 2
+    assert "'--timeout': nan is not a number of seconds." in capsys.readouterr().err
+
+
 def test_an_existing_folder_is_not_overwritten(tmp_path, capsys):
     assert main(["prove", "apply", "--smtlib", str(tmp_path)]) == 2
     assert "exists" in capsys.readouterr().err

@@ -169,10 +169,12 @@ def dask_farm(address: str, client: Any = None) -> Farm:
     Raises   FarmError when the scheduler does not answer or has no worker; ModuleNotFoundError without distributed
     """
     import distributed
+    from distributed.comm import get_address_host_port
 
     own = client is None
     if own:
         try:
+            get_address_host_port(address)  # a client that was given no address cannot be closed
             client = distributed.Client(address, timeout=10, set_as_default=False)
         except (OSError, ValueError, TypeError) as error:
             said = " ".join(str(error).split())[:200]

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import signal
-import threading
-from multiprocessing.connection import wait
 from multiprocessing.util import Finalize
 from typing import Any
 
-from verification.gpus import take_gpu
+from verification import worker
 
 BLAS_THREADS = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")
 
@@ -20,22 +17,14 @@ def begin(turn: Any = None, gpus: tuple[str, ...] = ()) -> None:
 
     turn, gpus  as take_gpu wants them
     """
-    take_gpu(turn, gpus)
+    worker.begin(turn, gpus)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     for name in BLAS_THREADS:
         os.environ.setdefault(name, "1")
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
     Finalize(None, _close, exitpriority=10)
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        threading.Thread(target=_end_with, args=(parent.sentinel,), daemon=True).start()
 
 
 def _close() -> None:
     from verification.fuzz.subject import close
 
     close()
-
-
-def _end_with(sentinel: int) -> None:
-    wait([sentinel])
-    os._exit(1)

@@ -17,6 +17,7 @@ from verification.proofs.source import Twin, digest
 
 SEARCH = 15_000_000  # z3's count of steps for each known shift, a few seconds, to find a counterexample that replays
 SEEDS = 6  # of such searches; now and then one wanders off where another is done at once
+MAX_MILLISECONDS = 2**32 - 1  # of z3, for which this is no limit
 MODELS = 32  # of a query that are tried for one whose run differs
 HOLDS, UNKNOWN, COUNTEREXAMPLE = "holds", "unknown", "counterexample"
 
@@ -62,7 +63,7 @@ def solver_of(logic: str, timeout: float) -> Any:
     """A solver with its limit in seconds, in a context of its own: its search does not depend on what was asked before."""
     own = z3.Context()
     solver = z3.Solver(ctx=own) if logic in ("QF_UFNIA", "QF_NIA", "QF_LIA") else z3.SolverFor(logic, ctx=own)
-    solver.set("timeout", max(1, int(timeout * 1000)))
+    solver.set("timeout", int(min(max(1, timeout * 1000), MAX_MILLISECONDS)))
     return solver
 
 

@@ -17,11 +17,12 @@ from typing import Any
 import numpy as np
 
 from golden.spec.errors import ParameterError
-from verification.gpus import take_gpu, turns
+from verification.gpus import turns
 from verification.sweeps.cupy_arrays import cupy_arrays
 from verification.sweeps.golden_side import golden_outputs, reals
 from verification.sweeps.sweep import STEPS, Sweep
 from verification.sweeps.twin import NOWHERE, arguments, compare_gpu, compare_host, twin_value
+from verification.worker import begin
 
 HOST_CHUNK, GPU_CHUNK = 1 << 14, 1 << 26  # inputs at a time: what the caches hold, what fills a GPU
 HOST_PIECE, GPU_PIECE = 1 << 24, 1 << 32  # inputs of a line of the journal
@@ -256,7 +257,7 @@ def run_all(
         yield from map(run, todo)
         return
     waiting = iter(todo)
-    with ProcessPoolExecutor(jobs, get_context("spawn"), take_gpu, (turns() if gpus else None, gpus)) as pool:
+    with ProcessPoolExecutor(jobs, get_context("spawn"), begin, (turns() if gpus else None, gpus)) as pool:
         running: set[Future[Outcome]] = {pool.submit(run, piece) for piece in islice(waiting, 2 * jobs)}
         try:
             while running:

@@ -1,0 +1,60 @@
+"""Worker processes of a command end with it, however it ends."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from tests.meta.house import ROOT
+
+WAITS = 600  # of 0.1 seconds
+
+
+def session(leader):
+    """The processes of a session, as /proc tells them; those that only wait to be reaped do not count."""
+    found = []
+    for name in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            with open(f"/proc/{name}/stat", encoding="utf-8", errors="replace") as file:
+                state, _, _, of = file.read().rpartition(")")[2].split()[:4]
+        except OSError:
+            continue
+        if int(of) == leader and state != "Z":
+            found.append(int(name))
+    return found
+
+
+def waited(condition):
+    """Whether a condition holds within a minute."""
+    for _ in range(WAITS):
+        if condition():
+            return True
+        time.sleep(0.1)
+    return False
+
+
+@pytest.mark.parametrize(("by", "code"), [(signal.SIGTERM, -15), (signal.SIGKILL, -9), (signal.SIGINT, 130)])
+@pytest.mark.parametrize("command", ["prove --jobs 2", "sweep requantize --jobs 2"])
+def test_no_worker_outlives_its_command(command, by, code):
+    if command.startswith("prove"):
+        pytest.importorskip("z3", reason="needs the extra qgru[proofs]")
+    program = [sys.executable, "-m", "qgru", *command.split()]
+    quiet = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    with subprocess.Popen(program, cwd=ROOT, start_new_session=True, **quiet) as process:
+        try:
+            assert waited(lambda: len(session(process.pid)) == 4)  # the tracker of multiprocessing and two workers
+            if by == signal.SIGINT:
+                time.sleep(2)
+                os.killpg(process.pid, by)
+            else:
+                process.send_signal(by)
+            assert process.wait(timeout=60) == code
+            assert waited(lambda: not session(process.pid))
+        finally:
+            for left in session(process.pid):
+                os.kill(left, signal.SIGKILL)
