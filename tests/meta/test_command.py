@@ -102,9 +102,7 @@ def test_closed_and_full_streams_leave_the_exit_code(closed):
     assert done.returncode == 2 and b"Traceback" not in done.stderr
 
 
-@pytest.mark.parametrize(
-    ("encoding", "shown"), [("latin-1", b"\\u6f22\\udcff\n"), ("utf-8", b"\xe6\xbc\xa2\\udcff\n")]
-)
+@pytest.mark.parametrize(("encoding", "shown"), [("latin-1", b"\\u6f22\\udcff\n"), ("utf-8", b"\xe6\xbc\xa2\\udcff\n")])
 def test_what_an_encoding_lacks_is_escaped(encoding, shown):
     code = "import sys,click; from qgru.run import guarded; body=lambda: click.echo(chr(0x6f22) + chr(0xdcff))\n"
     code += "sys.exit(guarded(click.Command('probe', callback=body), []))"
