@@ -46,10 +46,18 @@ class DynamicState:
             value = getattr(self, name)
             if value is None and name in optional and self.steps == 0:
                 continue
-            if value is None or not np.isfinite(value) or float(np.float32(value)) != float(value):
-                raise ParameterError(f"state {name}", repr(value), "a finite binary32 number")
+            if not _is_binary32(value):
+                raise ParameterError(f"state {name}", repr(value)[:80], "a finite binary32 number")
         if self.s_b is not None:
             object.__setattr__(self, "s_b", checked_scale("state s_b", self.s_b))
+
+
+def _is_binary32(value: Any) -> bool:
+    """Whether value is a finite number that binary32 holds; an integer of any size may be asked."""
+    if isinstance(value, (bool, np.bool_)) or not isinstance(value, (int, float, np.integer, np.floating)):
+        return False
+    limit = float(np.finfo(np.float32).max)
+    return bool(-limit <= value <= limit and float(np.float32(value)) == value)
 
 
 @dataclass(frozen=True, eq=False)

@@ -63,6 +63,11 @@ def state(**changes):
         ({"h_min": float("nan")}, "state h_min is nan, expected a finite binary32 number"),
         ({"h_max": 0.1}, "state h_max is 0.1, expected a finite binary32 number"),
         ({"x_min": None}, "state x_min is None, expected a finite binary32 number"),
+        ({"x_min": []}, "state x_min is [], expected a finite binary32 number"),
+        ({"x_max": "2"}, "state x_max is '2', expected a finite binary32 number"),
+        ({"h_min": True}, "state h_min is True, expected a finite binary32 number"),
+        ({"h_max": 10**30}, f"state h_max is {10**30}, expected a finite binary32 number"),
+        ({"s_b": [0.25]}, "state s_b is [0.25], expected a finite binary32 number"),
         ({"s_b": None}, "state s_b is None, expected a finite binary32 number"),
     ],
 )
