@@ -46,7 +46,7 @@ def _networks(model: str, seed: int) -> Iterator[tuple[str, FloatGru, Ranges, np
         yield "g2p-encoder", network.encoder, ranges, x[:, :ROWS]
         return
     for named in load_model(Path(model)).grus:
-        gru, id = named.gru, "".join(c if c.isalnum() else "-" for c in named.name).strip("-") or "gru"
+        gru, id = named.gru, "".join(c if c.isascii() and c.isalnum() else "-" for c in named.name).strip("-") or "gru"
         x = Draw(seed, f"network {id}").reals(-4, 0, STEPS * BATCH * gru.input_size).reshape(STEPS, BATCH, gru.input_size)
         yield id, gru, calibrate(gru, [x]), x
 

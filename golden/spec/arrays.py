@@ -77,7 +77,7 @@ def checked_real(name: str, value: Any) -> float:
     with np.errstate(over="ignore"):
         exact = np.isfinite(number) and float(np.float32(number)) == number
     if not exact:
-        raise ParameterError(name, repr(value), "a finite binary32 number")
+        raise ParameterError(name, repr(value)[:80], "a finite binary32 number")
     return number
 
 

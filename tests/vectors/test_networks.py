@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from importlib.util import find_spec
 
+import numpy as np
 import pytest
 
 from qgru.networks import network_cases
-from tests.verification.networks import write_gru
+from tests.verification.networks import torch_names, write_gru
 from vectors.lint import lint
 from vectors.writer import write_set
 
@@ -29,3 +30,10 @@ def test_every_gru_of_a_file(tmp_path):
 def test_the_encoder_of_g2p():
     (case,) = network_cases("g2p", 1, "pot", 0)
     assert case.id == "network-g2p-encoder-pot8" and case.x.shape[1:] == (2, 256) and case.flags["tie"] > 0
+
+
+def test_a_name_outside_ascii_gives_a_portable_id(tmp_path):
+    np.savez(tmp_path / "m.npz", **{f"gr\u00f6\u00dfe.{name}": array for name, array in torch_names().items()})
+    (case,) = network_cases(str(tmp_path / "m.npz"), 1, "pot", 0)
+    write_set(tmp_path / "set", [case], seed=0, version="0")
+    assert case.id == "network-gr--e-l0-pot8"
