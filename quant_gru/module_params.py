@@ -87,7 +87,10 @@ def rebuild(template: Template, gru: FloatGru) -> Static:
     codes: dict[str, Any] = {}
     for key in WEIGHTS:
         values, op = getattr(gru, key), old.operators[f"weight.{key}"]
-        exponents = moved_exponents(np.asarray(op.exponent), template.amax[key], channel_amax(values), op.fmt.qmax)
+        try:
+            exponents = moved_exponents(np.asarray(op.exponent), template.amax[key], channel_amax(values), op.fmt.qmax)
+        except ParameterError as refused:
+            raise ParameterError(f"weight.{key} {refused.field}", refused.found, refused.expected) from None
         operators[f"weight.{key}"] = Operator(op.fmt, exponents, 0)
         scales = np.exp2(-exponents.astype(np.float32))  # exact powers of two
         codes[key] = quantize_bias(values, scales, op.fmt) if values.ndim == 1 else quantize(values, scales, 0, op.fmt)

@@ -11,6 +11,7 @@ torch = pytest.importorskip("torch")
 
 from golden.quantize import dequantize, quantize, quantize_reciprocal, reciprocal  # noqa: E402
 from golden.sequence import forward as golden  # noqa: E402
+from golden.spec.errors import ParameterError  # noqa: E402
 from golden.spec.formats import INT8, INT16, UINT16, IntFormat  # noqa: E402
 from golden.spec.params import same_params  # noqa: E402
 from quant_gru import QuantGRU  # noqa: E402
@@ -275,6 +276,17 @@ def test_weights_that_grew_keep_their_codes():
     after = gru.quant_params()[0][0]
     assert np.array_equal(after.operators["weight.W"].exponent, before.operators["weight.W"].exponent - 2)
     assert np.array_equal(after.W, before.W)
+
+
+def test_a_bias_that_was_zero_and_is_too_large_now_is_refused_by_its_name():
+    gru = QuantGRU(5, 7, use_quantization=True)
+    with torch.no_grad():
+        gru.bias_hh_l0.zero_()
+    gru.calibrate(torch.ones(2, 2, 5))
+    with torch.no_grad():
+        gru.bias_hh_l0[3] = 1e9
+    with pytest.raises(ParameterError, match="^weight.br raw scale is 7874015.7"):
+        gru(torch.ones(2, 2, 5))
 
 
 def test_dropout_between_layers_only_while_training():
