@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+import subprocess
+import sys
+import time
 from types import SimpleNamespace
 
 import pytest
@@ -35,6 +40,26 @@ def test_failures_are_a_mismatch_and_the_rest_is_run(folder, capsys):
     assert printed.out.splitlines()[-1] == "10 numbers compared, 1 mismatches; 1 cases equal, 2 failed, 1 not run"
     assert f"  replay: qgru check --dut {SPEC} {folder} --case wrong" in printed.err
     assert "FAILED misbehaving, case crash\n  crash: killed by SIGSEGV" in printed.err
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_command_that_is_told_to_end_leaves_no_device_behind(tmp_path, folder, number):
+    device, told = tmp_path / "endless.py", tmp_path / "process"
+    device.write_text(
+        "import os, time\nfrom pathlib import Path\n\n\nclass Endless:\n    def step(self, *arguments):\n"
+        f"        Path({str(told)!r}).write_text(str(os.getpid()))\n"
+        "        while time.process_time() < 100:\n            pass\n",
+        encoding="ascii",
+    )
+    command = [sys.executable, "-m", "qgru", "check", "--dut", f"py:{device}:Endless", folder, "--case", "right"]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as running:
+        until = time.monotonic() + 60
+        while not (told.exists() and told.read_text()) and time.monotonic() < until:
+            time.sleep(0.05)
+        running.send_signal(number)
+        assert running.wait(60) == 128 + number
+    with pytest.raises(ProcessLookupError):
+        os.kill(int(told.read_text()), 0)
 
 
 def test_what_was_not_run_fails_when_asked(folder, capsys):
