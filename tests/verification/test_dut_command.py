@@ -47,7 +47,8 @@ def test_a_command_that_is_told_to_end_leaves_no_device_behind(tmp_path, folder,
     device, told = tmp_path / "endless.py", tmp_path / "process"
     device.write_text(
         "import os, time\nfrom pathlib import Path\n\n\nclass Endless:\n    def step(self, *arguments):\n"
-        f"        Path({str(told)!r}).write_text(str(os.getpid()))\n        while time.process_time() < 100:\n            pass\n",
+        f"        Path({str(told)!r}).write_text(str(os.getpid()))\n"
+        "        while time.process_time() < 100:\n            pass\n",
         encoding="ascii",
     )
     command = [sys.executable, "-m", "qgru", "check", "--dut", f"py:{device}:Endless", folder, "--case", "right"]
