@@ -8,7 +8,7 @@ import warnings
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
-from multiprocessing import get_context
+from multiprocessing import active_children, get_context
 from pathlib import Path
 from typing import Any
 
@@ -101,6 +101,10 @@ def _each(obligations: list[Any], timeout: float | None, jobs: int) -> Iterator[
     pool = ProcessPoolExecutor(jobs, mp_context=get_context("spawn"), initializer=begin)
     try:
         yield pool.map(prove_one, names, [timeout] * len(names))
+    except BaseException:
+        for child in active_children():  # a query may take a minute
+            child.terminate()
+        raise
     finally:
         pool.shutdown(cancel_futures=True)
 

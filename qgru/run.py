@@ -5,10 +5,12 @@ from __future__ import annotations
 import io
 import json
 import os
+import signal
 import sys
+import threading
 import traceback
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from importlib import import_module
 from types import ModuleType
 from typing import Any
@@ -21,6 +23,7 @@ REFUSED = 2  # bad input, or a part that is not installed
 DEFECT = 70  # qgru itself failed; the traceback is shown
 INTERRUPTED = 130
 PIPE_CLOSED = 141  # the reader of stdout went away
+TERMINATED = 143
 
 MAX_SENTENCE = 2000  # characters of an error; of a longer one the middle is left out
 
@@ -99,13 +102,13 @@ def guarded(command: click.Command, arguments: Sequence[str] | None = None) -> i
     """Run a click command and return its exit code.
 
     A subcommand returns its exit code (None is 0). QgruError, OSError, MemoryError and a missing optional package become one
-    sentence and 2; usage errors are click's and 2; Ctrl-C is 130; anything else is a defect: traceback and 70.
+    sentence and 2; usage errors are click's and 2; Ctrl-C is 130, SIGTERM 143; anything else is a defect: traceback and 70.
     """
     _lenient_streams()
     if "_QGRU_COMPLETE" in os.environ:  # the shell asks for completions; click answers and exits
         command.main(prog_name="qgru")
     try:
-        with command.make_context("qgru", list(sys.argv[1:] if arguments is None else arguments)) as context:
+        with _terminable(), command.make_context("qgru", list(sys.argv[1:] if arguments is None else arguments)) as context:
             code = command.invoke(context)
         sys.stdout.flush()
         return code if isinstance(code, int) else EXACT
@@ -113,6 +116,8 @@ def guarded(command: click.Command, arguments: Sequence[str] | None = None) -> i
         return error.exit_code
     except (click.Abort, KeyboardInterrupt):
         return INTERRUPTED
+    except _Terminated:
+        return TERMINATED
     except click.ClickException as error:
         error.show()
         return error.exit_code
@@ -120,6 +125,28 @@ def guarded(command: click.Command, arguments: Sequence[str] | None = None) -> i
         return _pipe_closed()
     except Exception as error:
         return _refused_or_defect(error)
+
+
+class _Terminated(BaseException):
+    """SIGTERM came."""
+
+
+@contextmanager
+def _terminable() -> Iterator[None]:
+    """SIGTERM ends a command as Ctrl-C does: what it began to write and what it started go with it."""
+    if threading.current_thread() is not threading.main_thread() or signal.getsignal(signal.SIGTERM) != signal.SIG_DFL:
+        yield
+        return
+    signal.signal(signal.SIGTERM, _terminate)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+
+def _terminate(number: int, frame: Any) -> None:
+    signal.signal(number, signal.SIG_DFL)  # a second one ends it at once
+    raise _Terminated
 
 
 def _lenient_streams() -> None:

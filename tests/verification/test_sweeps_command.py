@@ -8,6 +8,7 @@ import pytest
 
 from qgru.cli import main
 from verification.sweeps import elements, twin
+from verification.sweeps.runner import Journal
 
 
 def test_a_step_with_constants_is_swept(capsys):
@@ -61,6 +62,15 @@ def test_a_piece_that_is_there_twice_must_be_alike(capsys, tmp_path):
     capsys.readouterr()
     assert main(call) == 2
     assert "j, ties_up s=3 [0:64] is there twice, and not alike, expected one outcome" in capsys.readouterr().err
+
+
+def test_a_journal_that_another_run_writes_to_is_refused(capsys, tmp_path):
+    call = ["sweep", "ties_up", "--params", "s=3", "--range", "0:64", "--jobs", "1", "--resume", str(tmp_path / "journal")]
+    other = Journal(tmp_path / "journal", True)
+    assert main(call) == 2
+    assert "expected a file that no other qgru sweep writes to" in capsys.readouterr().err
+    other.close()
+    assert main(call) == 0
 
 
 def test_a_file_that_is_no_journal_is_not_cut_but_a_torn_line_is(capsys, tmp_path):

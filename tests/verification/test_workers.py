@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -38,7 +39,22 @@ def waited(condition):
     return False
 
 
-@pytest.mark.parametrize(("by", "code"), [(signal.SIGTERM, -15), (signal.SIGKILL, -9), (signal.SIGINT, 130)])
+def test_sigterm_ends_the_device_and_takes_away_what_was_begun(tmp_path):
+    wait = f"import os, sys, time; open({str(tmp_path / 'pid')!r}, 'w').write(str(os.getpid()) + '.'); time.sleep(600)"
+    device = shlex.join([sys.executable, "-c", wait])
+    calls = {"device": ["check", "--dut", f"cmd:{device}"], "set": ["vectors", "generate", str(tmp_path / "set")]}
+    begun = {"device": lambda: (tmp_path / "pid").exists(), "set": lambda: list(tmp_path.glob(".set.*"))}
+    for name, call in calls.items():
+        with subprocess.Popen([sys.executable, "-m", "qgru", *call], cwd=ROOT, stderr=subprocess.PIPE) as process:
+            assert waited(begun[name])
+            time.sleep(0.5)
+            process.terminate()
+            assert process.wait(timeout=60) == 143 and process.stderr.read() == b""
+    assert not os.path.exists(f"/proc/{(tmp_path / 'pid').read_text().rstrip('.')}")
+    assert [path.name for path in tmp_path.iterdir()] == ["pid"]
+
+
+@pytest.mark.parametrize(("by", "code"), [(signal.SIGTERM, 143), (signal.SIGKILL, -9), (signal.SIGINT, 130)])
 @pytest.mark.parametrize("command", ["prove --jobs 2", "sweep requantize --jobs 2"])
 def test_no_worker_outlives_its_command(command, by, code):
     if command.startswith("prove"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import re
@@ -183,8 +184,25 @@ class Journal:
 
     def __init__(self, path: Path, resume: bool) -> None:
         self.done: dict[str, dict[str, Any]] = {}
+        if not resume and path.exists():
+            raise ParameterError("--journal", repr(str(path)), "a file that is not there yet, or --resume")
+        self._file = open(path, "ab")  # noqa: SIM115 - closed by close
+        try:
+            self._read(path)
+        except BaseException:
+            self.close()
+            raise
+
+    def _read(self, path: Path) -> None:
+        """Take what is there, and keep other runs out, which would do the same again and might cut off a line."""
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise ParameterError("--resume", repr(str(path)), "a file that no other qgru sweep writes to") from None
+        except OSError:
+            pass  # a file system without locks
         good = 0
-        if resume and path.exists():
+        if path.is_file():
             if path.stat().st_size > MAX_BYTES:
                 raise ParameterError(str(path), f"{path.stat().st_size} bytes", f"at most {MAX_BYTES}")
             for line in path.read_bytes().splitlines(keepends=True):
@@ -194,10 +212,7 @@ class Journal:
                 if _said(self.done.setdefault(entry["piece"], entry)) != _said(entry):
                     raise ParameterError(f"{path}, {entry['piece']}", "there twice, and not alike", "one outcome of a piece")
                 good += len(line)
-        elif path.exists():
-            raise ParameterError("--journal", repr(str(path)), "a file that is not there yet, or --resume")
-        self._file = open(path, "ab")  # noqa: SIM115 - closed by close
-        self._file.truncate(good)
+            self._file.truncate(good)
 
     def add(self, outcome: Outcome) -> None:
         """Add a piece."""
