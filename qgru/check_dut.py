@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import shlex
-import signal
-import threading
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -44,7 +41,7 @@ def check_dut(
     left_out = () if chains or vectors is None else cases.ids("chain")
     chosen = ids or tuple(id for id in cases if id not in left_out)
     outcomes: list[Outcome] = []
-    with _unwound(), resolve(spec, timeout) as device, progress("check", len(chosen)) as advance:
+    with resolve(spec, timeout) as device, progress("check", len(chosen)) as advance:
         name = device.capabilities.name or spec
         for outcome in check(device, _read(cases, chosen, device.capabilities)):
             outcomes.append(outcome)
@@ -73,24 +70,6 @@ def check_dut(
     if len(failed) > len(shown):
         click.echo(f"and {len(failed) - len(shown)} more cases that failed", err=True)
     return EXACT if equal else MISMATCH
-
-
-@contextmanager
-def _unwound() -> Iterator[None]:
-    """SIGTERM and SIGHUP unwind the command as Ctrl-C does, so that no device runs on without it; the exit code is 128 + n."""
-
-    def leave(number: int, frame: Any) -> None:
-        raise SystemExit(128 + number)
-
-    usual = [n for n in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(n) is signal.SIG_DFL]
-    taken = usual if threading.current_thread() is threading.main_thread() else []
-    for n in taken:
-        signal.signal(n, leave)
-    try:
-        yield
-    finally:
-        for n in taken:
-            signal.signal(n, signal.SIG_DFL)
 
 
 def _shown(failed: list[Any]) -> list[Any]:

@@ -23,7 +23,6 @@ REFUSED = 2  # bad input, or a part that is not installed
 DEFECT = 70  # qgru itself failed; the traceback is shown
 INTERRUPTED = 130
 PIPE_CLOSED = 141  # the reader of stdout went away
-TERMINATED = 143
 
 MAX_SENTENCE = 2000  # characters of an error; of a longer one the middle is left out
 
@@ -102,7 +101,8 @@ def guarded(command: click.Command, arguments: Sequence[str] | None = None) -> i
     """Run a click command and return its exit code.
 
     A subcommand returns its exit code (None is 0). QgruError, OSError, MemoryError and a missing optional package become one
-    sentence and 2; usage errors are click's and 2; Ctrl-C is 130, SIGTERM 143; anything else is a defect: traceback and 70.
+    sentence and 2; usage errors are click's and 2; Ctrl-C is 130, SIGTERM 143, SIGHUP 129; anything else is a defect: traceback
+    and 70.
     """
     _lenient_streams()
     if "_QGRU_COMPLETE" in os.environ:  # the shell asks for completions; click answers and exits
@@ -116,8 +116,8 @@ def guarded(command: click.Command, arguments: Sequence[str] | None = None) -> i
         return error.exit_code
     except (click.Abort, KeyboardInterrupt):
         return INTERRUPTED
-    except _Terminated:
-        return TERMINATED
+    except _Told as told:
+        return 128 + told.number
     except click.ClickException as error:
         error.show()
         return error.exit_code
@@ -127,26 +127,30 @@ def guarded(command: click.Command, arguments: Sequence[str] | None = None) -> i
         return _refused_or_defect(error)
 
 
-class _Terminated(BaseException):
-    """SIGTERM came."""
+class _Told(BaseException):
+    """SIGTERM or SIGHUP came."""
+
+    def __init__(self, number: int) -> None:
+        self.number = number
 
 
 @contextmanager
 def _terminable() -> Iterator[None]:
-    """SIGTERM ends a command as Ctrl-C does: what it began to write and what it started go with it."""
-    if threading.current_thread() is not threading.main_thread() or signal.getsignal(signal.SIGTERM) != signal.SIG_DFL:
-        yield
-        return
-    signal.signal(signal.SIGTERM, _terminate)
+    """SIGTERM and SIGHUP end a command as Ctrl-C does: what it began to write and what it started go with it."""
+    usual = [n for n in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(n) is signal.SIG_DFL]
+    taken = usual if threading.current_thread() is threading.main_thread() else []
+    for number in taken:
+        signal.signal(number, _tell)
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        for number in taken:
+            signal.signal(number, signal.SIG_DFL)
 
 
-def _terminate(number: int, frame: Any) -> None:
+def _tell(number: int, frame: Any) -> None:
     signal.signal(number, signal.SIG_DFL)  # a second one ends it at once
-    raise _Terminated
+    raise _Told(number)
 
 
 def _lenient_streams() -> None:

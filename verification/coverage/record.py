@@ -79,6 +79,7 @@ class Record:
 
         Raises ParameterError naming the first field that is missing, unknown or wrong
         """
+
         def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
             found: dict[str, Any] = {}
             for key, value in pairs:
