@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from functools import partial
 from types import SimpleNamespace
 
 import pytest
@@ -52,7 +53,8 @@ def test_a_command_that_is_told_to_end_leaves_no_device_behind(tmp_path, folder,
         encoding="ascii",
     )
     command = [sys.executable, "-m", "qgru", "check", "--dut", f"py:{device}:Endless", folder, "--case", "right"]
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as running:
+    heeded = partial(signal.signal, number, signal.SIG_DFL)  # also where these tests run under nohup
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, preexec_fn=heeded) as running:
         until = time.monotonic() + 60
         while not (told.exists() and told.read_text()) and time.monotonic() < until:
             time.sleep(0.05)
