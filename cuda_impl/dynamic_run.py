@@ -9,12 +9,15 @@ import numpy as np
 from cuda_impl import cell
 from cuda_impl import dynamic as d
 from cuda_impl.activation import pack
+from cuda_impl.intrinsics import INT32_LAST
 from cuda_impl.linear import safe_block
+from cuda_impl.rescale import S_ONE, derive
 from cuda_impl.runs import Run, column_sums, gate_inputs, gather, multiply, used
+from golden.spec.bounds import require_S
 from golden.spec.errors import RangeError
 from golden.spec.layout import BIAS_MULTIPLIERS, MULTIPLIERS
-from golden.spec.params import MShiftDynamicParams
-from golden.spec.trace import DynamicState, Trace
+from golden.spec.params import MShiftDynamicParams, Params
+from golden.spec.trace import DynamicState, Trace, check_state
 
 INFINITE = float("inf")
 
@@ -122,6 +125,16 @@ def _start(p: MShiftDynamicParams, run: Run, h0: np.ndarray | DynamicState | Non
     run.target.run("start_state", 1, found, int(p.h_symmetric), placed_reals, placed_numbers)
     run.target.run("start_codes", run.batch, values, placed_reals, placed_numbers, h)
     return placed_reals, placed_numbers, put(weight_reals), h
+
+
+def checked_state(p: Params, h0: Any, batch: int) -> Any:
+    """check_state, and with the scale of a state before the first step, taken as it is, S stays in int32.  [SPEC D-2, GM-3]"""
+    state = check_state(p, h0, batch)
+    if isinstance(p, MShiftDynamicParams) and isinstance(state, DynamicState) and state.steps == 0:
+        with np.errstate(over="ignore"):
+            multiplier = derive(S_ONE, np.float32(state.s_h), p.shift, INT32_LAST)
+        require_S(state.zp_h, int(multiplier), p.shift)
+    return state
 
 
 def check_ranges(p: MShiftDynamicParams, reals: np.ndarray, reverse: bool, given: bool, continued: bool) -> None:

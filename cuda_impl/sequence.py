@@ -7,12 +7,12 @@ from typing import Any
 import numpy as np
 
 from cuda_impl import launch
-from cuda_impl.dynamic_run import run_dynamic
+from cuda_impl.dynamic_run import checked_state, run_dynamic
 from cuda_impl.runs import Run, run_mshift, run_pot
 from golden.spec.errors import ParameterError
 from golden.spec.formats import IntFormat
 from golden.spec.params import MShiftDynamicParams, MShiftParams, Params, check_input
-from golden.spec.trace import BidirectionalTrace, DynamicState, Trace, check_options, check_state
+from golden.spec.trace import BidirectionalTrace, DynamicState, Trace, check_options
 
 
 def forward(
@@ -101,7 +101,7 @@ def _receive_state(params: Params, h0: Any, batch: int, target: launch.Target) -
             found = _codes(array.reshape((1, *array.shape)), params.fmt_h, target)
             if found is not None:
                 return found[0]
-    return check_state(params, h0 if isinstance(h0, DynamicState) else launch.host_array("h0", h0), batch)
+    return checked_state(params, h0 if isinstance(h0, DynamicState) else launch.host_array("h0", h0), batch)
 
 
 def _codes(array: Any, fmt: IntFormat, target: launch.Target) -> Any:

@@ -11,8 +11,9 @@ from golden import ranges
 from golden.cell import Fields, MShiftConstants, mshift_cell, pot_cell
 from golden.hidden import pot_one, zoneout_blend, zoneout_factor, zoneout_mask
 from golden.quantize import dequantize, quantize, quantize_bias, quantize_reciprocal, reciprocal
-from golden.rescale import derive, derive_mshifts, requantize, scale_product
+from golden.rescale import S_ONE, derive, derive_mshifts, requantize, scale_product
 from golden.rounding import saturate
+from golden.spec.bounds import require_S
 from golden.spec.formats import INT8, INT32
 from golden.spec.layout import GATES, MULTIPLIERS, field_shape, trace_fields
 from golden.spec.params import MShiftDynamicParams, Params, PotParams, check_input
@@ -137,6 +138,8 @@ def _next_state(
 
 def _forward_dynamic(p: MShiftDynamicParams, x: np.ndarray, start: Any, options: RunOptions, order: range) -> Trace:
     """Datapath M with moving ranges.  [SPEC D-1 ... D-4]"""
+    if isinstance(start, DynamicState) and start.steps == 0:  # its scale is taken as it is  [SPEC D-2, GM-3]
+        require_S(start.zp_h, derive(S_ONE, start.s_h, p.shift, saturating=True).multiplier, p.shift)
     s_w, W = _quantized_weights(p.W, "W")
     s_r, R = _quantized_weights(p.R, "R")
     state: Any = start if isinstance(start, DynamicState) else _initial_state(p, start, x.shape[1])

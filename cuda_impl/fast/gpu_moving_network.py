@@ -24,7 +24,7 @@ from cuda_impl.fast.network import DynamicRun
 from cuda_impl.hidden import zoneout_factor
 from cuda_impl.runs import Run
 from golden.spec.params import MShiftDynamicParams, check_input
-from golden.spec.trace import DynamicState, RunOptions, check_options, check_state
+from golden.spec.trace import DynamicState, RunOptions, check_options
 
 INT, ADDRESS, REAL = ctypes.c_int32, ctypes.c_int64, ctypes.c_float
 LONGEST = (2**31 - 1) // (127 * 128)  # inputs whose raw product fits int32
@@ -107,7 +107,7 @@ class MovingNetwork:
             found = TwinNetwork(p).forward(placed, h0, mask=mask, zoneout=zoneout, training=training, reverse=reverse)
             return _moved_to(torch, found, out)
         options = check_options(launch.host_array("mask", mask), zoneout, training, (steps, batch, hidden))
-        first = check_state(p, h0 if isinstance(h0, DynamicState) else launch.host_array("h0", h0), batch)
+        first = dynamic_run.checked_state(p, h0 if isinstance(h0, DynamicState) else launch.host_array("h0", h0), batch)
         with self._lock:
             reals, numbers, scales = self._run(placed, first, options, bool(reverse), whole, stream)
         given = isinstance(first, DynamicState)

@@ -21,7 +21,7 @@ from cuda_impl.hidden import zoneout_factor
 from cuda_impl.runs import Run
 from golden.spec.formats import INT8
 from golden.spec.params import MShiftDynamicParams, check_input
-from golden.spec.trace import DynamicState, RunOptions, check_options, check_state
+from golden.spec.trace import DynamicState, RunOptions, check_options
 
 BASE = INT8.qmin
 
@@ -70,7 +70,7 @@ class HostDynamicNetwork:
         reals_in = np.ascontiguousarray(check_input(p, launch.host_array("x", x)))
         steps, batch, _ = reals_in.shape
         options = check_options(launch.host_array("mask", mask), zoneout, training, (steps, batch, p.hidden_size))
-        first = check_state(p, h0 if isinstance(h0, DynamicState) else launch.host_array("h0", h0), batch)
+        first = dynamic_run.checked_state(p, h0 if isinstance(h0, DynamicState) else launch.host_array("h0", h0), batch)
         continued = isinstance(first, DynamicState) and first.steps > 0
         h = output(out, (steps + 1, batch, p.hidden_size), np.dtype(np.int8))
         reals, numbers, weight_reals = self._start(reals_in, options, first, h, steps)

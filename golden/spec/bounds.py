@@ -51,7 +51,7 @@ def check_mshift(p: Any) -> None:
     """Refuse a static set of datapath M that could leave a width."""
     require("Wx", linear_bound(p.input_size, INT8, INT8, p.zp_x), ACC_LIMIT)
     require("Rh", linear_bound(p.hidden_size, INT8, INT8, p.zp_h), INT32_LIMIT)
-    _require_S(p.zp_h, p.m_gh.multiplier, p.m_gh.shift)
+    require_S(p.zp_h, p.m_gh.multiplier, p.m_gh.shift)
 
 
 def check_dynamic(p: Any) -> None:
@@ -61,18 +61,8 @@ def check_dynamic(p: Any) -> None:
     require("Rh", p.hidden_size * spread(INT8, 0) * widest, INT32_LIMIT)
 
 
-def check_start(p: Any, state: Any) -> None:
-    """Refuse a state before the first step, whose scale is taken as it is, with which S could leave int32.  [SPEC D-2, GM-3]"""
-    if state.steps > 0:
-        return
-    with np.errstate(over="ignore"):
-        ratio = np.float32(1) / np.float32(127) / np.float32(state.s_h)
-        multiplier = int(min(np.floor(float(ratio) * 2.0**p.shift + 0.5), INT32_LIMIT - 1.0))  # m_gh by M-2
-    _require_S(state.zp_h, multiplier, p.shift)
-
-
-def _require_S(zp_h: int, multiplier: int, shift: int) -> None:
-    """GM-3: 127 * max|h - zp_h| + B_n < 2**31, with m_gh = (multiplier, shift)."""
+def require_S(zp_h: int, multiplier: int, shift: int) -> None:
+    """127 * max|h - zp_h| + B_n < 2**31, with m_gh = (multiplier, shift).  [SPEC GM-3]"""
     one, g_max = INT8.qmax, spread(INT8, 0)
     n = min(shifted("n", one * g_max * multiplier, shift), INT32_LIMIT - 1)
     require("S", one * spread(INT8, zp_h) + n, INT32_LIMIT)

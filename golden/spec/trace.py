@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 
-from golden.spec import bounds
 from golden.spec.arrays import check_shape, checked_int, checked_real, checked_scale, int_array, real_array
 from golden.spec.errors import ParameterError
 from golden.spec.formats import INT8
@@ -173,8 +172,8 @@ def check_options(mask: Any, zoneout: Any, training: Any, shape: tuple[int, int,
 def check_state(params: Any, h0: Any, batch: int) -> Any:
     """The initial state of a run: codes int32 [N,H], or float32 [N,H] or a DynamicState in dynamic mode; None stays None.
 
-    Raises ParameterError for a wrong kind or shape or a code outside the format (F-3), WidthError for a state before the
-    first step with a scale so small that S could leave int32 (GM-3).
+    Raises ParameterError for a wrong kind or shape or a code outside the format (F-3). Whether S fits with the scale of a
+    state before the first step (GM-3), every implementation asks bounds.require_S with a multiplier of its own.
     """
     shape = (batch, params.hidden_size)
     if h0 is None:
@@ -182,7 +181,6 @@ def check_state(params: Any, h0: Any, batch: int) -> Any:
     if params.datapath == "mshift-dynamic":
         if isinstance(h0, DynamicState):
             check_shape("state h", h0.h, shape)
-            bounds.check_start(params, h0)
             return h0
         return real_array("h0", h0, shape)
     return int_array("h0", h0, params.fmt_h, shape)

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from golden.spec.bounds import require_S
 from golden.spec.formats import INT8, INT32, IntFormat
 from golden.spec.layout import MULTIPLIERS, field_shape, trace_fields
 from golden.spec.params import MShiftDynamicParams, MShiftParams, Params, PotParams, check_input
@@ -14,7 +15,7 @@ from verification.exact import ranges
 from verification.exact.cell import MShiftSet, PotSet, Step, mshift_cell, pot_cell
 from verification.exact.hidden import pot_one, zoneout_blend, zoneout_factor, zoneout_mask
 from verification.exact.quantize import dequantize, quantize, quantize_bias, quantize_reciprocal, reciprocal
-from verification.exact.rescale import derive, derive_mshifts, requantize, scale_product
+from verification.exact.rescale import S_ONE, derive, derive_mshifts, requantize, scale_product
 from verification.exact.rounding import saturate
 
 Rows = list[list[int]]
@@ -167,6 +168,8 @@ def _dynamic_start(p: MShiftDynamicParams, h0: Any, batch: int) -> DynamicState:
 def _mshift_dynamic(
     p: MShiftDynamicParams, x: np.ndarray, h0: Any, options: RunOptions, order: list[int], fields: Fields
 ) -> DynamicState:
+    if isinstance(h0, DynamicState) and h0.steps == 0:  # its scale is taken as it is  [SPEC D-2, GM-3]
+        require_S(h0.zp_h, derive(S_ONE, h0.s_h, p.shift, saturating=True).multiplier, p.shift)
     s_w, W = _weight(p.W, "W")
     s_r, R = _weight(p.R, "R")
     start = _dynamic_start(p, h0, x.shape[1])
