@@ -1,6 +1,7 @@
 """Our states beside cuDNN's GRU over a grid of sizes on one GPU, exact or no figure.
 
     python benchmarks/grid_gpu.py OUT.json [--plot OUT.png]
+    python benchmarks/grid_gpu.py OUT.json --hidden 2048 --batch 128 512
 
 Times are medians of nine by CUDA events, from int8 codes on the device to int8 states on the device, the input product
 included; cuDNN's are from float x to float h, the faster of binary32 and binary16. Two drawn rows of every network are held
@@ -125,14 +126,16 @@ def main() -> int:
     parser = argparse.ArgumentParser()
     parser.add_argument("out", type=Path)
     parser.add_argument("--plot", type=Path)
+    parser.add_argument("--hidden", type=int, nargs="+", choices=HIDDEN, default=HIDDEN, help="only these sizes")
+    parser.add_argument("--batch", type=int, nargs="+", choices=BATCHES, default=BATCHES, help="only these batches")
     parser.add_argument("--redraw", action="store_true", help="only plot what OUT holds")
     arguments = parser.parse_args()
     if arguments.redraw:
         plot(json.loads(arguments.out.read_text())["grid"], arguments.plot)
         return 0
     lines: list[dict[str, Any]] = []
-    for hidden in HIDDEN:
-        lines += measured(hidden, BATCHES)
+    for hidden in arguments.hidden:
+        lines += measured(hidden, tuple(arguments.batch))
         record = {"machine": machine("gpu"), "grid": lines}
         arguments.out.write_text(json.dumps(record, indent=1) + "\n")
     if arguments.plot:

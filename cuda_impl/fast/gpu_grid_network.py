@@ -12,12 +12,12 @@ from typing import Any
 import numpy as np
 
 from cuda_impl.fast import gpu_driver as driver
-from cuda_impl.fast import gpu_grid, gpu_input, gpu_limbs, gpu_pack
+from cuda_impl.fast import gpu_grid, gpu_limbs, gpu_pack
 from cuda_impl.fast.gpu_arrays import address, codes_on_device, empty, fill, kept_plans, output_codes, put, stream_of, torch_of
 from cuda_impl.fast.gpu_grid import UNITS, GridShape
-from cuda_impl.fast.gpu_layout import COLUMNS, Kind
-from cuda_impl.fast.gpu_network import TORCH_WORK, input_kernel
+from cuda_impl.fast.gpu_layout import Kind
 from cuda_impl.fast.gpu_options import placed_options, stepped
+from cuda_impl.fast.gpu_products import Product
 from cuda_impl.fast.gpu_steps_plan import worth_steps
 from cuda_impl.fast.network import narrowest_dtype
 from golden.spec.errors import ParameterError
@@ -96,13 +96,12 @@ class GridNetwork:
         R, W = np.asarray(params.R), np.asarray(params.W)
         if limbs == 1:
             self.R = put(gpu_pack.fragments(R, self.blocks, 1, gpu_grid.SPLITS, chunks))
-            self.W = put(gpu_pack.input_fragments(W, width))
+            self.product = Product(W, width, flip=-2139062144 if gpu_pack.offset(params.fmt_x) else 0)
         else:
             self.R, self.W = put(gpu_pack.state_fragments(R, self.blocks, chunks)), put(gpu_pack.product_fragments(W, width))
         self.wide = put(gpu_pack.padded_units(c.wide, width))
         self.narrow = put(gpu_pack.padded_units(c.narrow, width).astype(np.int32))
         self.tables, self.far = put(c.tables), put(c.far)
-        self._torch: Any = None
         self._steps: Any = None
         self._first: dict[int, Any] = {}
         self._plans: dict[Any, Plan] = {}
@@ -161,7 +160,7 @@ class GridNetwork:
             cells[MASK].value, cells[ZONEOUT_K].value = address(placed_mask), factor
             driver.set_words(address(plan.counters), 0, stream, plan.counters.shape[0])
             if steps > 0:
-                self._multiply(torch, x, plan.wx, stream)
+                self._multiply(x, plan.wx, stream)
             plan.recurrence.start()
             self.failure.bring(stream)
         return (lambda: whole) if dtype == self.dtype_h else partial(self._narrowed, torch, whole, out)
@@ -227,14 +226,14 @@ class GridNetwork:
         launched = kernel.launch(groups * self.blocks, stream, driver.Arguments(values, types))
         return Plan(launched, wx, state, counters)
 
-    def _multiply(self, torch: Any, x: Any, wx: Any, stream: int) -> None:
+    def _multiply(self, x: Any, wx: Any, stream: int) -> None:
         """The input product of all steps.  [SPEC L-1]"""
-        length, columns = self.params.input_size, 3 * self.shape.width
         rows = int(x.shape[0]) * int(x.shape[1])
         if self.limbs == 2:
             fmt = self.params.fmt_x
             plain = self._data_type(fmt) != np.uint16
             off = 128 if plain else 32768 + 128
+            length, columns = self.params.input_size, 3 * self.shape.width
             kernel, across = product_kernel(self.device), gpu_limbs.blocks_across(columns)
             half = int(np.prod(self.W.shape[1:]))
             high = address(self.W)
@@ -242,17 +241,7 @@ class GridNetwork:
             arguments = driver.Arguments(values, [INT] * 4 + [ADDRESS] * 4 + [INT] * 2)
             kernel.launch(across * -(-rows // gpu_limbs.ROWS), stream, arguments).start()
             return
-        flip = -2139062144 if gpu_pack.offset(self.params.fmt_x) else 0
-        if torch is not None and not flip and rows > 16 and length % 16 == 0 and rows * length * columns >= TORCH_WORK:
-            if self._torch is None:
-                self._torch = torch.from_numpy(gpu_pack.product_rows(self.params.W, self.shape.width, length)).cuda()
-            torch._int_mm(x.view(rows, length), self._torch.t(), out=wx)
-            return
-        across = -(-columns // COLUMNS)
-        kernel = input_kernel(length % 16 == 0 and address(x) % 16 == 0, self.device)
-        values = [rows, length, columns, across, address(x), address(self.W), address(wx), flip]
-        arguments = driver.Arguments(values, [INT] * 4 + [ADDRESS] * 3 + [INT])
-        kernel.launch(across * -(-rows // gpu_input.ROWS), stream, arguments).start()
+        self.product.launch(rows, address(x), address(wx), stream).start()
 
 
 def unsigned(fmt: Any, limbs: int) -> bool:

@@ -1,8 +1,10 @@
-"""What the fast kernels cannot beat: how long it takes blocks to meet, through the second-level cache and within a cluster."""
+"""What the fast kernels cannot beat: how long it takes blocks to meet, through the second-level cache and within a cluster;
+and the rate of a large product."""
 
 from __future__ import annotations
 
 import ctypes
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -10,7 +12,8 @@ import numpy as np
 
 from cuda_impl.fast import gpu_driver as driver
 from cuda_impl.fast import gpu_intrinsics as gpu
-from cuda_impl.fast.gpu_arrays import address, put
+from cuda_impl.fast.gpu_arrays import address, empty, put
+from cuda_impl.fast.gpu_products import Product
 
 int32, int64 = np.int32, np.int64
 
@@ -49,10 +52,31 @@ def _built(clustered: bool) -> tuple[Any, Any]:
     return meeting(clustered), types.void(types.int32, types.int64)
 
 
-def measure_meetings() -> dict[str, float]:
-    """Microseconds of a meeting: "grid" of 128 blocks, "cluster" of 16; the least of five runs."""
+def milliseconds(call: Callable[[], None], times: int) -> float:
+    """Milliseconds of a call by CUDA events, over so many in a row on the default stream."""
     from numba import cuda
 
+    start, end = cuda.event(), cuda.event()
+    start.record()
+    for _ in range(times):
+        call()
+    end.record()
+    end.synchronize()
+    return float(cuda.event_elapsed_time(start, end)) / times
+
+
+def measure_product(size: int) -> float:
+    """int8 multiplications a second of our product of size by size codes and as many weights; the best of five runs of 20."""
+    width = size // 48 * 16
+    x, out = put(np.ones((size, size), np.int8)), empty(None, (size, 3 * width), np.int32)
+    product = Product(np.ones((size, 3 * width), np.int8), width)
+    launch = product.launch(size, address(x), address(out), 0)
+    milliseconds(launch.start, 5)
+    return size * size * 3 * width / min(milliseconds(launch.start, 20) for _ in range(5)) * 1e3
+
+
+def measure_meetings() -> dict[str, float]:
+    """Microseconds of a meeting: "grid" of 128 blocks, "cluster" of 16; the least of five runs."""
     counter = put(np.zeros(1, np.int32))
     found = {}
     for name, clustered in (("grid", False), ("cluster", True)):
@@ -68,12 +92,7 @@ def measure_meetings() -> dict[str, float]:
         times = []
         for _ in range(6):
             driver.set_words(address(counter), 0, 0)
-            start, end = cuda.event(), cuda.event()
-            start.record()
-            launch.start()
-            end.record()
-            end.synchronize()
-            times.append(cuda.event_elapsed_time(start, end))
+            times.append(milliseconds(launch.start, 1))
         found[name] = min(times[1:]) / STEPS * 1e3
     return found
 

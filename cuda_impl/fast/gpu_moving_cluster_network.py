@@ -13,14 +13,14 @@ import numpy as np
 from cuda_impl import cell, launch
 from cuda_impl import dynamic as d
 from cuda_impl.fast import gpu_driver as driver
-from cuda_impl.fast import gpu_input, gpu_pack
 from cuda_impl.fast import gpu_moving_cluster as kernels
 from cuda_impl.fast import gpu_moving_x as of_x
+from cuda_impl.fast import gpu_pack
 from cuda_impl.fast.gpu_arrays import address, empty, put, torch_of
-from cuda_impl.fast.gpu_layout import COLUMNS, Kind, Shape, shared_layout
+from cuda_impl.fast.gpu_layout import Kind, Shape, shared_layout
 from cuda_impl.fast.gpu_moving_network import MovingNetwork, arguments
 from cuda_impl.fast.gpu_moving_steps import MOST_OF_PRODUCT, plain_limits
-from cuda_impl.fast.gpu_network import TORCH_WORK, input_kernel
+from cuda_impl.fast.gpu_products import Product
 from cuda_impl.fast.gpu_shape import CLUSTER_BLOCKS, shape_for
 from cuda_impl.hidden import zoneout_factor
 from golden.spec.params import MShiftDynamicParams
@@ -78,13 +78,13 @@ def moving_shape(hidden: int, batch: int, kind: Kind) -> tuple[Shape, int] | Non
 class Placed:
     """What a shape reads of a set, on the device.
 
-    R       fragments of its codes;  W the input product's
+    R       fragments of its codes;  W what makes its input products
     sums    int32 [4, 3 * width]: column sums of the codes of W and of R, then the codes of bx and br of a run
     biases  float32 [2, 3 * width]
     """
 
     R: Any
-    W: Any
+    W: Product
     sums: Any
     biases: Any
 
@@ -94,7 +94,6 @@ class Plan:
     """What a run of one size needs and the next one of that size uses again.
 
     arrays    what the launches work on
-    wx, codes, weights  of torch's input product; weights None where our own kernel multiplies
     record    int32 on the device: reals float32 [T + 1, REALS], then at `ahead_at` what x alone decides [T, AHEAD]
     seen      the record on the host
     """
@@ -104,11 +103,8 @@ class Plan:
     ahead: driver.Launch
     quantize: driver.Launch
     bias: driver.Launch
-    product: driver.Launch | None
+    product: driver.Launch
     recurrence: driver.Launch
-    wx: Any
-    codes: Any
-    weights: Any
     posts: int
     record: Any
     seen: np.ndarray
@@ -127,7 +123,6 @@ class MovingClusterNetwork(MovingNetwork):
         self.narrow_x, self.limits = 128 * reach_x <= MOST_OF_PRODUCT, plain_limits(255 * reach_h, params.shift)
         self._placed: dict[Any, Placed] = {}
         self._plans: dict[Any, Plan] = {}
-        self._torch_W: dict[int, Any] = {}
         self._firsts: dict[int, Any] = {}
 
     def _run(
@@ -164,13 +159,8 @@ class MovingClusterNetwork(MovingNetwork):
             for n, value in enumerate(values):
                 cells[at + n].value = value
         driver.set_words(plan.posts, 0, stream, 2 * kernels.POSTS)
-        for launched in (plan.extremes, plan.ahead, plan.quantize, plan.bias):
+        for launched in (plan.extremes, plan.ahead, plan.quantize, plan.bias, plan.product, plan.recurrence):
             launched.start()
-        if plan.product is not None:
-            plan.product.start()
-        else:
-            torch._int_mm(plan.codes, plan.weights.t(), out=plan.wx)
-        plan.recurrence.start()
         self.failure.bring(stream)
         driver.checked("cuMemcpyDtoHAsync", cuda.cuMemcpyDtoHAsync(
             plan.seen.ctypes.data, address(plan.record), plan.seen.nbytes, stream,
@@ -227,16 +217,7 @@ class MovingClusterNetwork(MovingNetwork):
             x_kernel("bias", device), -(-2 * columns // LANES), [INT] + [ADDRESS] * 3,
             2 * columns, address(placed.biases), address(scales), address(placed.sums) + 4 * 2 * columns,
         )  # fmt: skip
-        product, weights = None, None
-        if torch is not None and rows > 16 and inputs % 16 == 0 and rows * inputs * columns >= TORCH_WORK:
-            weights = self._torch_weights(torch, shape.width)
-        else:
-            multiply = input_kernel(inputs % 16 == 0 and address(codes) % 16 == 0, device)
-            wide = -(-columns // COLUMNS)
-            product = launched(
-                multiply, wide * -(-rows // gpu_input.ROWS), [INT] * 4 + [ADDRESS] * 3 + [INT],
-                rows, inputs, columns, wide, address(codes), address(placed.W), address(wx), 0,
-            )  # fmt: skip
+        product = placed.W.launch(rows, address(codes), address(wx), stream)
         kernel = cluster_kernel(shape, kind, clusters > 1, device)
         recurrence = launched(
             kernel, shape.blocks * clusters, [INT] * 19 + [REAL] * 3 + [ADDRESS] * 13,
@@ -247,11 +228,8 @@ class MovingClusterNetwork(MovingNetwork):
             address(scales), address(posts), self.failure.address,
         )  # fmt: skip
         seen = cuda.pinned_array(record.shape, np.int32)
-        held = [found, zero_points, posts, scales, placed]
-        return Plan(
-            held, extremes, running, quantize, bias, product, recurrence, wx, codes, weights, address(posts), record, seen,
-            ahead_at,
-        )  # fmt: skip
+        held = [found, zero_points, posts, scales, placed, wx, codes]
+        return Plan(held, extremes, running, quantize, bias, product, recurrence, address(posts), record, seen, ahead_at)
 
     def _first_state(self, first: Any, batch: int) -> tuple[np.ndarray, int, float, Any]:
         """(reals, zero point, scale of the biases, int8 codes [N,H] on the device) of the state before the run.  [SPEC D]"""
@@ -275,15 +253,8 @@ class MovingClusterNetwork(MovingNetwork):
                 biases[n, :, :hidden] = np.asarray(values, np.float32).reshape(3, hidden)
             self._placed[key] = Placed(
                 put(gpu_pack.fragments(self.R_codes, *key)),
-                put(gpu_pack.input_fragments(self.W_codes, width)),
+                Product(self.W_codes, width),
                 put(sums.reshape(4, 3 * width)),
                 put(biases.reshape(2, 3 * width)),
             )
         return self._placed[key]
-
-    def _torch_weights(self, torch: Any, width: int) -> Any:
-        """The codes of W as torch's product wants them: int8 [3 * width, C]."""
-        if width not in self._torch_W:
-            rows = gpu_pack.product_rows(self.W_codes, width, self.params.input_size)
-            self._torch_W[width] = torch.from_numpy(rows).cuda()
-        return self._torch_W[width]

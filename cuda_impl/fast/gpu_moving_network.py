@@ -13,12 +13,11 @@ from cuda_impl import cell, dynamic_run, launch
 from cuda_impl import dynamic as d
 from cuda_impl.activation import pack
 from cuda_impl.fast import gpu_driver as driver
-from cuda_impl.fast import gpu_grid, gpu_input, gpu_moving, gpu_pack
+from cuda_impl.fast import gpu_grid, gpu_moving, gpu_pack
 from cuda_impl.fast.gpu_arrays import address, empty, fill, output_codes, put, stream_of, torch_of
 from cuda_impl.fast.gpu_grid import UNITS, GridShape
 from cuda_impl.fast.gpu_grid_network import BLOCKS, LARGEST
-from cuda_impl.fast.gpu_layout import COLUMNS
-from cuda_impl.fast.gpu_network import input_kernel
+from cuda_impl.fast.gpu_products import Product
 from cuda_impl.fast.gpu_twin import TwinNetwork
 from cuda_impl.fast.network import DynamicRun
 from cuda_impl.hidden import zoneout_factor
@@ -68,7 +67,7 @@ class MovingNetwork:
         self.weight_reals = self.target.get(scales)
         self.W_codes, self.R_codes = W, R
         self.R = put(gpu_pack.fragments(R, blocks, 1, gpu_grid.SPLITS, chunks))
-        self.W = put(gpu_pack.input_fragments(W, self.shape.width))
+        self.product = Product(W, self.shape.width)
         sums = np.zeros((4, 3 * hidden), np.int32)
         sums[0], sums[1] = W.sum(axis=0, dtype=np.int64), R.sum(axis=0, dtype=np.int64)
         self.narrow = put(sums)
@@ -154,7 +153,7 @@ class MovingNetwork:
         )  # fmt: skip
         self._start_program("quantize_steps", steps, queue, flat, int(reverse), int(p.reciprocal), reals, numbers, x_codes)
         self._start_program("bias_codes", 2, queue, self.biases, scales, self.narrow[2:4])
-        self._multiply(x_codes, steps * batch, wx, stream, self.W, 3 * shape.width)
+        self.product.launch(steps * batch, address(x_codes), address(wx), stream).start()  # their zero points left out
         groups = max(1, min(BLOCKS // shape.blocks, -(-batch // 8)))
         rows = -(-batch // groups)
         groups = -(-batch // rows)
@@ -215,14 +214,6 @@ class MovingNetwork:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", message=".*under-utilization")
             launch.namespace("gpu")[program][rows, launch.GPU_LANES, queue](0, rows, *given)
-
-    def _multiply(self, codes: Any, rows: int, wx: Any, stream: int, weights: Any, columns: int) -> None:
-        """The raw products of all steps, their zero points left out.  [SPEC L-1]"""
-        length, across = self.params.input_size, -(-columns // COLUMNS)
-        kernel = input_kernel(length % 16 == 0 and address(codes) % 16 == 0, self.device)
-        values = [rows, length, columns, across, address(codes), address(weights), address(wx), 0]
-        given = driver.Arguments(values, [INT] * 4 + [ADDRESS] * 3 + [INT])
-        kernel.launch(across * -(-rows // gpu_input.ROWS), stream, given).start()
 
     def _kept(self, name: str, shape: tuple[int, ...], dtype: Any) -> Any:
         """An array that is kept for the next run of the same size."""

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import ctypes
 import threading
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
 
 import numpy as np
 
-from cuda_impl.fast import gpu_cluster, gpu_group, gpu_input, gpu_pack
+from cuda_impl.fast import gpu_cluster, gpu_group, gpu_pack
 from cuda_impl.fast import gpu_driver as driver
 from cuda_impl.fast.gpu_arrays import address, codes_on_device, empty, kept_plans, output_codes, put, stream_of, torch_of
 from cuda_impl.fast.gpu_cluster import signature
-from cuda_impl.fast.gpu_layout import COLUMNS, Kind, Shape, shared_layout
+from cuda_impl.fast.gpu_layout import Kind, Shape, shared_layout
 from cuda_impl.fast.gpu_options import placed_options, stepped
 from cuda_impl.fast.gpu_pack_real import pot_constants
+from cuda_impl.fast.gpu_products import OUT as PRODUCTS
+from cuda_impl.fast.gpu_products import ROWS, Product, X
 from cuda_impl.fast.gpu_shape import piece_steps, shape_for, share_before
 from cuda_impl.fast.gpu_steps_plan import worth_steps
 from cuda_impl.fast.network import narrowest_dtype
@@ -24,10 +26,8 @@ from golden.spec.errors import ParameterError
 from golden.spec.params import MShiftParams, PotParams
 
 INT, ADDRESS = ctypes.c_int32, ctypes.c_int64
-TORCH_WORK = 1 << 30  # ... from which torch's product is faster than ours, its call included
 # positions among the arguments of the recurrence
 H0, OUT, MASK, ZONEOUT_K = 5, 6, 12, 13
-X = 4  # among the arguments of the input product
 _LAST_OVERLAP: dict[int, Any] = {}
 
 
@@ -43,27 +43,15 @@ def recurrence_kernel(shape: Shape, kind: Kind, count: int, device: int) -> driv
     )
 
 
-@lru_cache(maxsize=16)
-def input_kernel(aligned: bool, device: int) -> driver.Loaded:
-    """The compiled input product on a device."""
-    return driver.loaded(
-        ("input", aligned),
-        lambda: (gpu_input.input_kernel(aligned), gpu_input.input_signature()),
-        gpu_input.SHARED,
-        1,
-        gpu_input.THREADS,
-    )
-
-
 @dataclass(eq=False)
 class Plan:
     """What a run of one size needs and the next one of that size uses again.
 
     wx         int32 [T * N, 3 * width], the input product
-    recurrence, product  launches whose addresses of arrays are put in at every run; product None where torch multiplies
-    share      of the input product that is finished before the recurrence starts; the rest runs beside it; None: all
+    recurrence, product  launches whose addresses of arrays are put in at every run; product None for no step
+    share      of the input product that is finished before the recurrence starts; the rest runs beside it, piece by piece in
+               product's own stream `side`; None: all
     tiles      the tensor map of wx, where the recurrence fetches tiles
-    warm       threads that have run such a product once
     captured   whether a CUDA graph of the caller works on its arrays
     """
 
@@ -74,7 +62,7 @@ class Plan:
     share: float | None
     ready: Any
     tiles: Any
-    warm: set[int] = field(default_factory=set)
+    side: Any = None
     captured: bool = False
 
 
@@ -115,7 +103,7 @@ class ClusterNetwork:
         self._none_at = address(self.none)
         self._placed: dict[Any, dict[str, Any]] = {}
         self._first: dict[int, tuple[Any, int]] = {}
-        self._torch: dict[tuple[int, int], Any] = {}
+        self._products: dict[tuple[int, int], Product] = {}
         self._plans: dict[Any, Plan] = {}
         self._sides: dict[int, Any] = {}
         self._steps: Any = None
@@ -170,13 +158,11 @@ class ClusterNetwork:
             cells[OUT].value, cells[ZONEOUT_K].value = out_at, factor
             cells[MASK].value = self._none_at if mask_on_device is self.none else address(mask_on_device)
             if steps > 0 and plan.share is not None:
-                self._multiply_beside(torch, plan, x, reverse, plan.share)
+                self._multiply_beside(torch, plan, plan.share, x_at, steps, batch, reverse)
             else:
                 if plan.product is not None:
                     plan.product.arguments.cells[X].value = x_at
                     plan.product.start()
-                elif steps > 0:
-                    torch._int_mm(x.view(-1, p.input_size), self._torch_weights(torch, plan.shape).t(), out=plan.wx)
                 plan.recurrence.start()
             if plan.share is not None:  # only then a block waits for something outside its own cluster
                 self.failure.bring(stream)
@@ -215,22 +201,27 @@ class ClusterNetwork:
         types = [INT] * 4 + [ADDRESS] * 9 + [INT] * 4 + [ADDRESS, ADDRESS, INT] + [self.number] * len(c.numbers)
         kernel = recurrence_kernel(shape, kind, len(c.numbers), self.device)
         recurrence = kernel.launch(shape.blocks * clusters, stream, driver.Arguments(values, types))
-        torch_takes = torch is not None and self.flip_x == 0 and steps * batch > 16 and inputs % 16 == 0
+        side = self._side(torch, stream) if beside else None
         product = None
-        if steps > 0 and not beside and not (torch_takes and work >= TORCH_WORK):
-            product = self._product(shape, x, wx, stream)
-        return Plan(shape, wx, recurrence, product, share if beside else None, ready, tiles)
+        if steps > 0:
+            rows, where = steps * batch, stream
+            if side is not None:
+                rows, where = min(piece_steps(steps, batch), steps) * batch, int(side.cuda_stream)
+            product = self._product(shape).launch(rows, address(x), address(wx), where)
+        return Plan(shape, wx, recurrence, product, share if beside else None, ready, tiles, side)
 
-    def _product(self, shape: Shape, x: Any, wx: Any, stream: int) -> driver.Launch:
-        """Our input product: wx int32 [rows, 3 * width] = x [..., C] times W.  [SPEC L-1]"""
-        length, columns, rows = self.params.input_size, 3 * shape.width, int(np.prod(x.shape[:-1]))
-        across = -(-columns // COLUMNS)
-        kernel = input_kernel(length % 16 == 0 and address(x) % 16 == 0, self.device)
-        arguments = driver.Arguments(
-            [rows, length, columns, across, address(x), address(self._weights(shape)["W"]), address(wx), self.flip_x],
-            [INT, INT, INT, INT, ADDRESS, ADDRESS, ADDRESS, INT],
-        )
-        return kernel.launch(across * -(-rows // gpu_input.ROWS), stream, arguments)
+    def _product(self, shape: Shape) -> Product:
+        """What makes a shape's input products."""
+        key = shape.width, shape.units if shape.grouped else 0
+        if key not in self._products:
+            self._products[key] = Product(self.params.W, *key, self.flip_x)
+        return self._products[key]
+
+    def _side(self, torch: Any, stream: int) -> Any:
+        """The stream for what runs beside a recurrence in this one."""
+        if stream not in self._sides:
+            self._sides[stream] = torch.cuda.Stream()
+        return self._sides[stream]
 
     def _weights(self, shape: Shape) -> dict[str, Any]:
         """Weights and constants for a shape, on the device."""
@@ -239,7 +230,6 @@ class ClusterNetwork:
             c, width = self.constants, shape.width
             self._placed[key] = {
                 "R": put(gpu_pack.fragments(np.asarray(self.params.R), *key)),
-                "W": put(gpu_pack.input_fragments(np.asarray(self.params.W), width, shape.units if shape.grouped else 0)),
                 "wide": put(gpu_pack.padded_units(c.wide, width)),
                 "narrow": put(gpu_pack.padded_units(c.narrow, width).astype(np.int32)),
                 "tables": put(c.tables),
@@ -247,57 +237,32 @@ class ClusterNetwork:
             }
         return self._placed[key]
 
-    def _torch_weights(self, torch: Any, shape: Shape) -> Any:
-        """W as torch's product wants it: int8 [3 * width, C]."""
-        key = shape.width, shape.units if shape.grouped else 0
-        if key not in self._torch:
-            rows = gpu_pack.product_rows(self.params.W, key[0], self.params.input_size, key[1])
-            self._torch[key] = torch.from_numpy(rows).cuda()
-        return self._torch[key]
-
-    def _multiply_beside(self, torch: Any, plan: Plan, x: Any, reverse: bool, share: float) -> None:
+    def _multiply_beside(self, torch: Any, plan: Plan, share: float, x_at: int, steps: int, batch: int, reverse: bool) -> None:
         """Start the recurrence, and the input product piece by piece on a stream of its own, in the order it is needed."""
-        steps, batch, length = (int(n) for n in x.shape)
-        main = torch.cuda.current_stream()
-        side = self._sides.get(main.cuda_stream)
-        if side is None:
-            side = self._sides[main.cuda_stream] = torch.cuda.Stream()
-        chunk = piece_steps(steps, batch)
+        main, side, product = torch.cuda.current_stream(), plan.side, plan.product
+        assert product is not None
+        cells = product.arguments.cells
+        chunk, wx_at, ready_at = piece_steps(steps, batch), address(plan.wx), address(plan.ready)
+        row, wx_row = self.params.input_size, 3 * plan.shape.width * 4
         capturing = torch.cuda.is_current_stream_capturing()
-        flat = x.view(steps * batch, length)
-        takes = self.flip_x == 0 and length % 16 == 0
-        weights = self._torch_weights(torch, plan.shape).t() if takes else None
-
-        def multiply(first: int, last: int) -> None:
-            rows = slice(first * batch, last * batch)
-            if weights is not None and (last - first) * batch > 16:
-                torch._int_mm(flat[rows], weights, out=plan.wx[rows])
-            else:
-                self._product(plan.shape, flat[rows], plan.wx[rows], int(side.cuda_stream)).start()
-
-        if not capturing and threading.get_ident() not in plan.warm:
-            side.wait_stream(main)
-            with torch.cuda.stream(side):  # the first call of a kernel may wait for all that run, and these would wait for it
-                for count in {min(chunk, steps), steps % chunk} - {0}:
-                    multiply(0, count)
-            side.synchronize()
-            plan.warm.add(threading.get_ident())
         if not capturing and self.device in _LAST_OVERLAP:
             main.wait_event(_LAST_OVERLAP[self.device])  # two at once could take each other's room
-        driver.set_words(address(plan.ready), 0, int(main.cuda_stream))
+        driver.set_words(ready_at, 0, int(main.cuda_stream))
         side.wait_stream(main)
         begun = share <= 0
         if begun:
             plan.recurrence.start()
-        with torch.cuda.stream(side):
-            for piece, first in enumerate(range(0, steps, chunk)):
-                last = min(first + chunk, steps)
-                multiply(*((steps - last, steps - first) if reverse else (first, last)))
-                driver.set_words(address(plan.ready), piece + 1, int(side.cuda_stream))
-                if not begun and last >= share * steps:
-                    main.wait_stream(side)
-                    plan.recurrence.start()
-                    begun = True
+        for piece, first in enumerate(range(0, steps, chunk)):
+            last = min(first + chunk, steps)
+            begin = (steps - last if reverse else first) * batch
+            cells[ROWS].value = (last - first) * batch
+            cells[X].value, cells[PRODUCTS].value = x_at + begin * row, wx_at + begin * wx_row
+            product.start()
+            driver.set_words(ready_at, piece + 1, int(side.cuda_stream))
+            if not begun and last >= share * steps:
+                main.wait_stream(side)
+                plan.recurrence.start()
+                begun = True
         main.wait_stream(side)
         if not capturing:
             _LAST_OVERLAP[self.device] = main.record_event()

@@ -69,7 +69,7 @@ def input_fragments(weights: np.ndarray, width: int, units: int = 0) -> np.ndarr
 
 
 def product_rows(weights: np.ndarray, width: int, terms: int, units: int = 0) -> np.ndarray:
-    """Weights [K, 3H] as the rows of torch's product: int8 [3 * width, terms], gate by gate or columns_by_block, the rest 0."""
+    """Weights [K, 3H] as rows for gpu_gemm: int8 [3 * width, terms], gate by gate or columns_by_block, the rest 0."""
     weights = np.asarray(weights)
     length, hidden = weights.shape[0], weights.shape[1] // 3
     full = np.zeros((3, width, terms), np.int8)

@@ -1,7 +1,7 @@
 """Static sets of at most 8 bits with one product a step, for large batches and wide networks, on torch's tensors.  [SPEC S]
 
-A step is torch's product of the state with R and one element-wise kernel. A span of steps is a CUDA graph from its second
-run on, at addresses that stay; what differs from run to run is passed in device memory by a launch before it.
+A step is a product of the state with R and one element-wise kernel. A span of steps is a CUDA graph from its second run
+on, at addresses that stay; what differs from run to run is passed in device memory by a launch before it.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ from typing import Any
 import numpy as np
 
 from cuda_impl.fast import gpu_driver as driver
-from cuda_impl.fast import gpu_input, gpu_pack, gpu_steps
+from cuda_impl.fast import gpu_pack, gpu_steps
 from cuda_impl.fast.gpu_arrays import address, codes_on_device, empty, output_codes, put, stream_of, torch_of
-from cuda_impl.fast.gpu_layout import COLUMNS, Kind
-from cuda_impl.fast.gpu_network import input_kernel
+from cuda_impl.fast.gpu_layout import Kind
 from cuda_impl.fast.gpu_options import placed_options
 from cuda_impl.fast.gpu_pack_real import pot_constants
-from cuda_impl.fast.gpu_steps_plan import SPAN_BYTES, padded_rows, padded_width, row_groups, span_steps, spans
+from cuda_impl.fast.gpu_products import Product, X
+from cuda_impl.fast.gpu_steps_plan import SPAN_BYTES, padded_width, row_groups, span_steps, spans
 from cuda_impl.fast.gpu_twin import TwinNetwork
 from cuda_impl.fast.network import narrowest_dtype
 from golden.spec.errors import ParameterError
@@ -55,10 +55,11 @@ class Room:
     """What runs of one batch and span on one stream work in, one after the other.
 
     wx      int32 [span * N, 3 * width], the input product of a span
-    rh      int32 [rows, 3 * width], the state's product
-    states  two of int8 [rows, width], stored codes; rows beyond N stay 0
+    rh      int32 [N, 3 * width], the state's product
+    states  two of int8 [N, width], stored codes
     words   int32 [8], see gpu_steps
     begin   the launch before the first span and the one before a later one
+    product the launch of a state's product
     steps   the element-wise launch by how zoneout is done
     graphs  by (steps, reverse, zoneout); None after a first run without one
     """
@@ -68,6 +69,7 @@ class Room:
     states: tuple[Any, Any]
     words: Any
     begin: tuple[driver.Launch, driver.Launch]
+    product: driver.Launch | None = None
     steps: dict[int, driver.Launch] = field(default_factory=dict)
     graphs: dict[tuple[int, bool, int], Any] = field(default_factory=dict)
     mask: Any = None
@@ -116,12 +118,10 @@ class StepNetwork:
         self.wide = put(gpu_pack.padded_units(c.wide, self.width))
         self.narrow = put(gpu_pack.padded_units(c.narrow, self.width).astype(np.int32))
         self.tables, self.far, self.none = put(c.tables), put(c.far), put(np.zeros(8, np.int32))
-        self._W: Any = None
-        self._R: Any = None
-        self._fragments: Any = None
+        R = np.pad(np.asarray(params.R), ((0, self.width - params.hidden_size), (0, 0)))  # a state has `width` units
+        self._W, self._R = Product(params.W, self.width, flip=self.flip_x), Product(R, self.width)
         self._rooms: dict[Any, Room] = {}
         self._side: Any = None  # the stream that graphs are recorded on, one for all: torch hands the same ones out again
-        self._here = threading.local()
         self._lock = threading.RLock()
 
     def forward(
@@ -169,9 +169,10 @@ class StepNetwork:
                 cells[gpu_steps.MASK].value, cells[gpu_steps.ZONEOUT_K].value = mask_at + first * plane, factor
                 begin.start()
                 if count > 0:
-                    self._multiply(torch, x[first : first + count], room.wx[: count * batch], stream)
+                    x_at = address(x) + first * batch * p.input_size
+                    self._W.launch(count * batch, x_at, address(room.wx), stream).start()  # [SPEC L-1]
                     if capturing:
-                        self._start_steps(torch, room, batch, count, reverse, mode, stream)
+                        self._start_steps(room, batch, count, reverse, mode, stream)
                     else:
                         self._run_steps(torch, room, batch, count, reverse, mode, stream)
         return out
@@ -196,10 +197,10 @@ class StepNetwork:
         return room
 
     def _furnished(self, torch: Any, batch: int, span: int, stream: int) -> Room:
-        rows, columns, hidden = padded_rows(batch), 3 * self.width, self.params.hidden_size
+        columns, hidden = 3 * self.width, self.params.hidden_size
         wx = empty(torch, (span * batch, columns), np.int32)
-        rh = empty(torch, (rows, columns), np.int32)
-        both = empty(torch, (2, rows, self.width), np.int8)
+        rh = empty(torch, (batch, columns), np.int32)
+        both = empty(torch, (2, batch, self.width), np.int8)
         both.zero_()
         words = empty(torch, (gpu_steps.WORDS,), np.int32)
         off = 128 if self.kind.unsigned else 0
@@ -229,7 +230,7 @@ class StepNetwork:
         """The steps of a span: launched one by one the first time, recorded the second, replayed from then on."""
         key = (count, reverse, mode)
         if key not in room.graphs:
-            self._start_steps(torch, room, batch, count, reverse, mode, stream)
+            self._start_steps(room, batch, count, reverse, mode, stream)
             room.graphs[key] = None
             return
         if room.graphs[key] is None:
@@ -241,20 +242,15 @@ class StepNetwork:
 
     def _recorded(self, torch: Any, room: Room, batch: int, count: int, reverse: bool, mode: int) -> Any:
         """A graph of the steps of a span."""
-        main, graph = torch.cuda.current_stream(), torch.cuda.CUDAGraph()
+        graph = torch.cuda.CUDAGraph()
         side = self._side = self._side or torch.cuda.Stream()
         with torch.cuda.stream(side):
-            if not getattr(self._here, "warm", False):  # a thread's first product makes what a recording may not
-                side.wait_stream(main)
-                torch._int_mm(room.states[0], self._R.t(), out=room.rh)
-                side.synchronize()
-                self._here.warm = True
             collecting = gc.isenabled()
             gc.disable()  # what it lets go of may be freed on the device, which a recording forbids this thread
             try:
                 graph.capture_begin(capture_error_mode="thread_local")
                 try:
-                    self._start_steps(torch, room, batch, count, reverse, mode, int(side.cuda_stream), False)
+                    self._start_steps(room, batch, count, reverse, mode, int(side.cuda_stream), False)
                 finally:
                     graph.capture_end()
             finally:
@@ -263,50 +259,24 @@ class StepNetwork:
         return graph
 
     def _start_steps(
-        self, torch: Any, room: Room, batch: int, count: int, reverse: bool, mode: int, stream: int, keep: bool = True
+        self, room: Room, batch: int, count: int, reverse: bool, mode: int, stream: int, keep: bool = True
     ) -> None:
-        """Start the product and the element-wise kernel of every step of a span, on the stream that is current."""
-        step = room.steps.get(mode) if keep else None
-        if step is None:
-            step = self._launch(room, batch, mode, stream)
-            if keep:
-                room.steps[mode] = step
-        cells, weights = step.arguments.cells, self._state_weights(torch).t()
+        """Start the product and the element-wise kernel of every step of a span, on a stream; keep the launches made for it."""
+        step, product = (room.steps.get(mode), room.product) if keep else (None, None)
+        step = step or self._launch(room, batch, mode, stream)
+        product = product or self._R.launch(batch, address(room.states[0]), address(room.rh), stream)
+        if keep:
+            room.steps[mode], room.product = step, product
+        cells, states = step.arguments.cells, product.arguments.cells
         wx_at, wx_bytes, plane = address(room.wx), batch * 3 * self.width * 4, batch * self.params.hidden_size
         places = [address(state) for state in room.states]
         for index in range(count):
             time, now = count - 1 - index if reverse else index, index & 1
-            torch._int_mm(room.states[now], weights, out=room.rh)
+            states[X].value = places[now]
+            product.start()
             cells[gpu_steps.OFFSET].value, cells[gpu_steps.WX].value = time * plane, wx_at + time * wx_bytes
             cells[gpu_steps.OLD].value, cells[gpu_steps.NEW].value = places[now], places[1 - now]
             step.start()
-
-    def _state_weights(self, torch: Any) -> Any:
-        """R as torch's product wants it: int8 [3 * width, width]."""
-        if self._R is None:
-            self._R = self._placed(torch, self.params.R, self.width)
-        return self._R
-
-    def _placed(self, torch: Any, weights: Any, terms: int) -> Any:
-        """Weights [K, 3H] as int8 [3 * width, terms] on the device, the rest 0."""
-        return torch.from_numpy(gpu_pack.product_rows(weights, self.width, terms)).cuda()
-
-    def _multiply(self, torch: Any, x: Any, wx: Any, stream: int) -> None:
-        """The input product of a span: wx int32 [steps * N, 3 * width].  [SPEC L-1]"""
-        rows, length, columns = int(wx.shape[0]), self.params.input_size, 3 * self.width
-        x_at = address(x)
-        if not self.flip_x and rows > 16 and length % 16 == 0 and x_at % 16 == 0:
-            if self._W is None:
-                self._W = self._placed(torch, self.params.W, length)
-            torch._int_mm(x.view(rows, length), self._W.t(), out=wx)
-            return
-        if self._fragments is None:
-            self._fragments = put(gpu_pack.input_fragments(np.asarray(self.params.W), self.width))
-        across = -(-columns // COLUMNS)
-        kernel = input_kernel(length % 16 == 0 and x_at % 16 == 0, self.device)
-        values = [rows, length, columns, across, x_at, address(self._fragments), address(wx), self.flip_x]
-        arguments = driver.Arguments(values, [INT] * 4 + [ADDRESS] * 3 + [INT])
-        kernel.launch(across * -(-rows // gpu_input.ROWS), stream, arguments).start()
 
 
 class WideNetwork:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-ROWS, TERMS = 32, 64  # the least rows of a product with the state, and what its terms and units come in
+TERMS = 64  # what the terms of a product with the state, and its units, come in
 SPAN_BYTES = 256 << 20  # of an input product at a time
 SPAN_STEPS = 128  # at most so many steps in one graph, two launches each
 
@@ -13,11 +13,6 @@ WORTH = 2**29  # N * H * H from which a product a step is the faster: measured a
 def worth_steps(batch: int, hidden: int) -> bool:
     """Whether one product a step is faster than a kernel whose blocks keep their weights and meet at every step."""
     return batch * hidden * hidden >= WORTH
-
-
-def padded_rows(batch: int) -> int:
-    """Rows of the state in the product: a multiple of 16, at least 32 (torch's wants more than 16)."""
-    return max(ROWS, -(-batch // 16) * 16)
 
 
 def padded_width(hidden: int) -> int:

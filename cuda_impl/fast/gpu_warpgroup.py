@@ -9,12 +9,14 @@ from __future__ import annotations
 from typing import Any
 
 from llvmlite import ir
+from numba.core import cgutils
 from numba.cuda.extending import intrinsic
 
 from cuda_impl.fast.gpu_intrinsics import I32, I64, VOID, i32, i64, inline, statement, value_of, void
 from cuda_impl.fast.gpu_layout import Shape
 
 MATRIX = 128  # bytes of a core matrix
+SWIZZLED = 1 << 62  # of a descriptor: rows of 128 bytes, their pieces of 16 bytes in another order for each of eight
 FRAGMENT = 2048  # bytes of the weights of one gate of 64 units and 32 terms, in shared memory
 GROUPS = (1, 2, 3, 4, 6)  # tiles of 8 rows that one instruction takes
 REGISTERS, OTHERS = 255, 72  # of a thread of eight warps; what it needs beside weights and sums
@@ -126,6 +128,68 @@ def multiply_group(chunks: int, groups: int, held: int, red_row: int, red_gate: 
         return void(weights, i32, i32, i32), generate
 
     return multiply
+
+
+def multiply_block(terms: int, columns: int) -> Any:
+    """An operation: four warps' 64 rows of a block times its columns, 128 terms more.
+
+    (acc, rows, weights) -> acc: acc a tuple of columns / 2 int32, for every 8 columns the lane's row lane / 4, columns
+    2 * (lane % 4) and the next, and the same of the row 8 further; rows and weights the shared addresses of the operands,
+    1024-byte aligned, whose rows of 128 bytes have their pieces of 16 bytes in the order piece ^ (row % 8)
+    """
+    count = columns // 2
+    lines = ["{ .reg .pred more; .reg .b64 a, b; setp.eq.u32 more, 0, 0;", "wgmma.fence.sync.aligned;"]
+    for part in range(terms // 32):
+        lines.append(f"add.s64 a, ${2 * count}, {32 * part >> 4}; add.s64 b, ${2 * count + 1}, {32 * part >> 4};")
+        lines.append(_product(columns // 8, 0, "a", "b", "more"))
+    lines += ["wgmma.commit_group.sync.aligned;", "wgmma.wait_group.sync.aligned 0; }"]
+    constraints = ",".join(["=r"] * count + [str(i) for i in range(count)] + ["l"] * 2 + ["~{memory}"])
+
+    @intrinsic
+    def multiply(typing, acc, rows, weights):
+        def generate(context, builder, signature, arguments):
+            acc_, *operands = arguments
+            words = [builder.extract_value(acc_, i) for i in range(count)]
+            places = (_matrices(builder, operand, 16, 8 * terms) for operand in operands)
+            words += [builder.or_(place, ir.Constant(I64, SWIZZLED)) for place in places]
+            sums = inline(builder, ir.LiteralStructType([I32] * count), "\n".join(lines), constraints, words)
+            return cgutils.pack_array(builder, [builder.extract_value(sums, i) for i in range(count)])
+
+        return acc(acc, i32, i32), generate
+
+    return multiply
+
+
+def lay_down_sums(columns: int) -> Any:
+    """An operation: a warp's sums of multiply_block as 16 rows of int32 in shared memory.
+
+    (acc, place, lane): place the first row; a row's eights of columns are in the order eight ^ (row % 8)
+    """
+
+    @intrinsic
+    def lay_down(typing, acc, place, lane):
+        def generate(context, builder, signature, arguments):
+            acc_, place_, lane_ = arguments
+            row, pair = builder.lshr(lane_, _i32(2)), builder.and_(lane_, _i32(3))
+            first = builder.add(builder.mul(row, _i32(4 * columns)), builder.shl(pair, _i32(3)))
+            first, turned = builder.add(place_, first), builder.shl(row, _i32(5))
+            for eight in range(columns // 8):
+                where = builder.add(first, builder.xor(turned, _i32(32 * eight)))
+                for half in range(2):
+                    sums = [builder.extract_value(acc_, 4 * eight + 2 * half + i) for i in range(2)]
+                    at = builder.add(where, _i32(8 * 4 * columns * half))
+                    inline(builder, VOID, "st.shared.v2.u32 [$0], {$1,$2};", "r,r,r,~{memory}", [at, *sums])
+            return context.get_dummy_value()
+
+        return void(acc, i32, i32), generate
+
+    return lay_down
+
+
+@intrinsic
+def copy_part(typing, shared, address, count):
+    """Start copying `count` bytes of 16 from global to shared memory; the others become 0."""
+    return void(i32, i64, i32), statement("cp.async.cg.shared.global [$0], [$1], 16, $2;", "r,l,r,~{memory}")
 
 
 @intrinsic

@@ -1,8 +1,9 @@
 """gpu_steps' kernels run by Python in this machine's memory, thread after thread, under the real network.
 
-What is replaced: the machine operations (by loads and stores at real addresses), the launch, and torch.cuda (streams do
-nothing, a graph keeps what is started while it records and starts it again). The kernels, the cell, the plan, the buffers
-and the order of launches are the real ones. Where a block meets a barrier, all its threads are run up to there first.
+What is replaced: the machine operations (by loads and stores at real addresses), the products (by NumPy's), the launch, and
+torch.cuda (streams do nothing, a graph keeps what is started while it records and starts it again). The kernels, the cell,
+the plan, the buffers and the order of launches are the real ones. Where a block meets a barrier, all its threads are run up
+to there first.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from cuda_impl.fast import gpu_arrays, gpu_cells, gpu_options, gpu_steps, gpu_steps_network, gpu_units
+from cuda_impl.fast import gpu_arrays, gpu_cells, gpu_options, gpu_products, gpu_steps, gpu_steps_network, gpu_units
 from tests.cuda_impl.real_on_host import replace_operations
 
 int32, int64 = np.int32, np.int64
@@ -65,6 +66,10 @@ OPERATIONS = SimpleNamespace(
 )
 
 
+def array_at(number: Any, at: int, shape: tuple[int, ...]) -> np.ndarray:
+    return np.ctypeslib.as_array((number * int(np.prod(shape))).from_address(int(at))).reshape(shape)
+
+
 class Met(Exception):
     """A thread has come to the block's barrier, and the others have not."""
 
@@ -101,7 +106,7 @@ class Machine:
     """torch with stand-ins for torch.cuda and for where tensors lie, and the loader of kernels."""
 
     def __init__(self, torch: Any) -> None:
-        self.torch, self.recording, self.products, self.replays = torch, None, 0, 0
+        self.torch, self.recording, self.replays = torch, None, 0
         self.int32, self.int8, self.uint8, self.Tensor = torch.int32, torch.int8, torch.uint8, torch.Tensor
         self.cuda = SimpleNamespace(
             current_device=lambda: 0,
@@ -116,15 +121,17 @@ class Machine:
     def do(self, action: Any) -> None:
         action() if self.recording is None else self.recording.append(action)
 
-    def _int_mm(self, a: Any, b: Any, *, out: Any) -> None:
-        assert a.shape[0] > 16 and a.shape[1] % 8 == 0 and b.shape[1] % 8 == 0 and out.is_contiguous()
-        self.products += 1
-        self.do(lambda: self.torch._int_mm(a, b, out=out))
-
-    def from_numpy(self, array: np.ndarray) -> Any:
-        return SimpleNamespace(cuda=lambda: self.torch.from_numpy(array.copy()))
+    def multiply(self, rows: int, length: int, columns: int, across: int, x: int, weights: int, out: int) -> None:
+        """What gpu_gemm's kernel does."""
+        assert BLOCK.x == PLACE.x == 0 and across * 128 >= columns and x % 16 == weights % 16 == out % 16 == 0
+        a, b = (array_at(ctypes.c_int8, at, (n, length)) for at, n in ((x, rows), (weights, columns)))
+        array_at(ctypes.c_int32, out, (rows, columns))[:] = a.astype(np.int64) @ b.T.astype(np.int64)
 
     def loaded(self, key: Any, build: Any, shared: int, cluster: int, threads: int) -> Any:
+        if key[0] == "product":
+            return SimpleNamespace(
+                launch=lambda blocks, stream, arguments: Started(self, self.multiply, 1, 1, arguments, 0)
+            )
         kernel, count = build()[0], key[-1] if key[0] == "step" else 0
         return SimpleNamespace(
             resident_blocks=lambda: 3,
@@ -168,14 +175,15 @@ def host_machine(monkeypatch: Any, torch: Any) -> Machine:
     monkeypatch.setattr(cuda, "syncthreads", meet)
     monkeypatch.setattr(cuda.shared, "array", lambda *_: None)
     network, driver = gpu_steps_network, gpu_steps_network.driver
-    for cached in (network.step_kernel, network.begin_kernel):
+    for cached in (network.step_kernel, network.begin_kernel, gpu_products.block_kernel):
         cached.cache_clear()
+    monkeypatch.setattr(gpu_products, "WORTH", 0)
     monkeypatch.setattr(driver, "loaded", machine.loaded)
     monkeypatch.setattr(driver, "device_number", lambda: 0)
     monkeypatch.setattr(driver, "bind_thread", lambda: None)
     monkeypatch.setattr(network, "torch_of", lambda x: machine)
     monkeypatch.setattr(network, "stream_of", lambda *_: 7)
-    for module in (network, gpu_options):
+    for module in (network, gpu_options, gpu_products):
         monkeypatch.setattr(module, "put", lambda array: torch.from_numpy(array.copy()) if array.size else torch.zeros(1))
     monkeypatch.setattr(network, "codes_on_device", lambda name, x, *_: torch.as_tensor(x).contiguous())
     for module in (network, gpu_arrays):

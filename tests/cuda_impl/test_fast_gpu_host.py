@@ -11,7 +11,7 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from cuda_impl.fast import gpu_arrays, gpu_cluster, gpu_driver, gpu_network, gpu_options, gpu_pack  # noqa: E402
+from cuda_impl.fast import gpu_arrays, gpu_cluster, gpu_driver, gpu_network, gpu_options, gpu_pack, gpu_products  # noqa: E402
 from cuda_impl.fast.gpu_arrays import codes_on_device, torch_dtype, torch_stream  # noqa: E402
 from cuda_impl.fast.gpu_layout import Kind  # noqa: E402
 from golden.spec.errors import ParameterError  # noqa: E402
@@ -110,7 +110,7 @@ def network(monkeypatch):
 
         return SimpleNamespace(launch=launch)
 
-    for module in (gpu_network, gpu_options):
+    for module in (gpu_network, gpu_options, gpu_products):
         monkeypatch.setattr(module, "put", lambda array: placed.append(array.shape) or Placed(array))
     for module in (gpu_network, gpu_arrays):
         monkeypatch.setattr(module, "empty", lambda _, shape, dtype: torch.empty(shape, dtype=torch_dtype(torch, dtype)))
@@ -120,12 +120,12 @@ def network(monkeypatch):
     monkeypatch.setattr(gpu_driver, "device_number", lambda: 0)
     monkeypatch.setattr(gpu_driver, "loaded", loaded)
     monkeypatch.setattr(gpu_network, "stream_of", lambda torch, x: network.stream)
-    for cached in (gpu_network.recurrence_kernel, gpu_network.input_kernel):
+    for cached in (gpu_network.recurrence_kernel, gpu_products.input_kernel, gpu_products.block_kernel):
         cached.cache_clear()
     network = gpu_network.ClusterNetwork(mshift_set())
     network.stream, network.started, network.placed, network.brought, network.kinds = 0, started, placed, brought, kinds
     yield network
-    for cached in (gpu_network.recurrence_kernel, gpu_network.input_kernel):
+    for cached in (gpu_network.recurrence_kernel, gpu_products.input_kernel, gpu_products.block_kernel):
         cached.cache_clear()
 
 
@@ -148,7 +148,7 @@ def test_a_tensor_map_is_made_with_the_plan_and_copied_in_its_stream(network):
     assert sizes == (plan.wx.data_ptr(), steps * batch, 3 * width, plan.shape.pass_rows, 192)
     assert (address, stream, kept) == (plan.tiles.data_ptr(), 5, False)
     assert plan.recurrence.arguments.cells[4].value == address  # in the place of the input products
-    ordered = large._weights(plan.shape)["W"].array
+    ordered = large._product(plan.shape)._fragments.array
     assert np.array_equal(ordered, gpu_pack.input_fragments(W, width, 64))
     large.forward(codes(steps, 2, 16))
     assert len(network.brought) == 1 and not list(large._plans.values())[1].shape.grouped
