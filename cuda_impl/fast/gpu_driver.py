@@ -269,7 +269,9 @@ class Arguments:
 
 
 class Launch:
-    """A kernel, its grid, its stream and its arguments."""
+    """A kernel, its grid, its stream and its arguments; `held` is what must live as long."""
+
+    held: Any = None
 
     def __init__(self, function: Any, configuration: Any, arguments: Arguments) -> None:
         from cuda.bindings import driver

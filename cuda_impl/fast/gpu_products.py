@@ -78,4 +78,6 @@ class Product:
         across = -(-columns // wide)
         values = [rows, length, columns, across, x, address(weights), out, *more]
         arguments = driver.Arguments(values, [INT] * 4 + [ADDRESS] * 3 + [INT] * len(more))
-        return kernel.launch(across * -(-rows // height), stream, arguments)
+        launch = kernel.launch(across * -(-rows // height), stream, arguments)
+        launch.held = weights
+        return launch
