@@ -154,6 +154,43 @@ def test_a_tensor_map_is_made_with_the_plan_and_copied_in_its_stream(network):
     assert len(network.brought) == 1 and not list(large._plans.values())[1].shape.grouped
 
 
+@pytest.mark.parametrize("reverse", [False, True])
+@pytest.mark.parametrize(("share", "before"), [(0.0, 0), (0.3, 1), (0.5, 2), (0.7, 2)])
+def test_a_product_beside_the_recurrence_is_made_in_the_order_of_need(share, before, reverse, network, monkeypatch):
+    done, steps, batch, size = network.started, 10, 3, network.params.input_size
+    side = SimpleNamespace(cuda_stream=9, wait_stream=lambda other: done.append("side waits"))
+    main = SimpleNamespace(
+        cuda_stream=0, wait_stream=lambda _: done.append("main waits"), wait_event=lambda _: None, record_event=lambda: None
+    )
+    monkeypatch.setattr(torch.cuda, "Stream", lambda: side)
+    monkeypatch.setattr(torch.cuda, "current_stream", lambda: main)
+    monkeypatch.setattr(gpu_network, "share_before", lambda *_: share)
+    monkeypatch.setattr(gpu_network, "piece_steps", lambda *_: 4)
+    monkeypatch.setattr(gpu_network, "_LAST_OVERLAP", {})
+    monkeypatch.setattr(gpu_driver, "set_words", lambda at, value, stream, count=1: done.append(("ready", value, stream)))
+    network.failure.bring = lambda stream: done.append("failure")
+    x = codes(steps, batch, size)
+    for _ in range(2):
+        del done[:]
+        network.forward(x, reverse=reverse)
+    (plan,) = network._plans.values()
+    pieces = [(6, 10), (2, 6), (0, 2)] if reverse else [(0, 4), (4, 8), (8, 10)]
+    wanted = [("ready", 0, 0), "side waits", *(["recurrence"] if before == 0 else [])]
+    for piece, (first, last) in enumerate(pieces):
+        row, wx = first * batch * size, first * batch * 3 * plan.shape.width * 4
+        wanted += [(9, (last - first) * batch, x.data_ptr() + row, plan.wx.data_ptr() + wx), ("ready", piece + 1, 9)]
+        wanted += ["main waits", "recurrence"] if piece + 1 == before else []
+    wanted += ["main waits", "failure"]
+    found = []
+    for each in done:
+        if isinstance(each, tuple) and each[0] == "input":
+            cells = each[2]
+            found.append((each[1], cells[gpu_products.ROWS], cells[gpu_products.X], cells[gpu_products.OUT]))
+        else:
+            found.append("recurrence" if each[0] == "recurrence" else each)
+    assert found == wanted
+
+
 def test_an_output_that_begins_anywhere_is_not_written_sixteen_bytes_at_a_time(network):
     rng, hidden = np.random.default_rng(0), 32
     W, R = (rng.integers(-20, 21, (length, 3 * hidden)).astype(np.int8) for length in (16, hidden))
