@@ -101,7 +101,7 @@ class Point:
             kernels = self._usable
             return self.quantize_by_torch(v) if kernels is None else self._quantize_by(kernels[0], v)
         program, numbers = self._numbers
-        codes = torch.empty(v.shape, dtype=self.dtype)
+        codes = torch.empty(v.shape, dtype=self.dtype, device=self.device)
         program(v.detach().contiguous().view(-1).numpy(), *numbers, codes.view(-1).numpy())
         return codes
 
@@ -126,7 +126,7 @@ class Point:
         if not self._on_cpu:
             kernels = self._usable
             return self.dequantize_by_torch(q) if kernels is None else self._dequantize_by(kernels[1], q)
-        reals = torch.empty(q.shape, dtype=torch.float32)
+        reals = torch.empty(q.shape, dtype=torch.float32, device=self.device)
         codes = q.contiguous().view(-1).numpy()
         module_host.to_reals(codes, np.int64(self.zero_point), np.float32(self.scale), reals.view(-1).numpy())
         return reals

@@ -141,6 +141,24 @@ def test_other_dtypes():
         assert torch.equal(gru.double()(x.double())[0], wanted.double())
 
 
+@pytest.mark.parametrize("datapath", ["pot", "mshift"])
+def test_on_the_cpu_where_new_tensors_go_elsewhere_by_default(datapath):
+    gru, x = calibrated(datapath, num_layers=2, bidirectional=True)
+    rows = torch.nn.utils.rnn.pack_sequence([x[:, 0], x[:3, 1]])
+    wanted, packed = gru(x)[0], gru(rows)[0]
+    gradients = torch.autograd.grad(wanted.sum(), list(gru.parameters()))
+    fresh = torch.nn.utils.rnn.PackedSequence(*rows)
+    codes = gru.forward_codes(gru._directions(CPU)[0][0].x.quantize(x))
+    with torch.device("meta"):  # as torch.set_default_device("cuda") does
+        inside = gru(x)[0]
+        got = torch.autograd.grad(inside.sum(), list(gru.parameters()))
+        again = gru.forward_codes(gru._directions(CPU)[0][0].x.quantize(x))
+        with torch.no_grad():
+            assert torch.equal(gru(x)[0], wanted) and torch.equal(gru(fresh)[0].data, packed.data)
+    assert torch.equal(inside, wanted) and all(torch.equal(a, b) for a, b in zip(got, gradients))
+    assert all(torch.equal(a, b) for a, b in zip(again, codes))
+
+
 def test_unbatched_input():
     gru, x = calibrated(bidirectional=True)
     with torch.no_grad():
