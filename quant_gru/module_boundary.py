@@ -177,9 +177,10 @@ def _check(reciprocal: bool, dtype: torch.dtype) -> Callable[[module_cuda.Pair],
 
     def check(kernels: module_cuda.Pair) -> bool:
         device = torch.device("cuda", kernels[0].device)
-        near = (torch.arange(-2000, 2000, device=device) + 0.5) * 0.0234375
-        far = torch.tensor([0.0, -0.0, float("inf"), -float("inf"), float("nan"), 1e-40, -3e38, 3e38], device=device)
-        v = torch.cat([near, torch.linspace(-5, 5, 4096, device=device), far])
+        kind: Any = {"dtype": torch.float32, "device": device}  # the kernels read no other type
+        near = (torch.arange(-2000, 2000, **kind) + 0.5) * 0.0234375
+        far = torch.tensor([0.0, -0.0, float("inf"), -float("inf"), float("nan"), 1e-40, -3e38, 3e38], **kind)
+        v = torch.cat([near, torch.linspace(-5, 5, 4096, **kind), far])
         for scale, zero_point in ((0.0234375, 0), (0.023529412224888802, 3), (2.0**-5, -7)):
             p = Point(scale, zero_point, IntFormat(8, dtype != torch.uint8), reciprocal, device)
             p = replace(p, fmt=IntFormat(16, True)) if dtype == torch.int16 else p
