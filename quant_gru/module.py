@@ -367,7 +367,7 @@ class QuantGRU(nn.GRU):
 
     def get_extra_state(self) -> dict[str, Any] | None:
         """Configuration and calibration as tensors and plain values; None for a module that has neither."""
-        return self._quantization.to_plain(self.use_quantization)
+        return self._quantization.to_plain(bool(self.use_quantization))
 
     def set_extra_state(self, found: Any) -> None:
         """Take what get_extra_state gave.  Raises ParameterError naming the entry."""

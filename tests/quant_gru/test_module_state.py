@@ -198,6 +198,15 @@ def test_a_parameter_file_with_a_key_twice_is_refused(tmp_path):
         gru.load_quant_params(tmp_path / "p.json")
 
 
+@pytest.mark.parametrize("on", [1, np.bool_(True), torch.tensor(True)])
+def test_a_switch_that_is_true_in_another_type_is_saved_as_true(on):
+    gru = QuantGRU(4, 5)
+    gru.use_quantization = on
+    assert through_state_dict(gru).use_quantization is True
+    gru.use_quantization = on != on
+    assert gru.get_extra_state() is None
+
+
 def test_settings_are_checked():
     gru = QuantGRU(4, 5)
     gru.calibration_method = "sqnr"
