@@ -225,6 +225,8 @@ def check_codes(name: str, codes: torch.Tensor, fmt: IntFormat) -> torch.Tensor:
     wide = codes.to(torch.int64)
     if wide.numel():
         low, high = int(wide.min()), int(wide.max())
+        if codes.dtype == torch.uint64 and low < 0:  # one of 2**63 or more
+            low, high = 0, int(wide[wide < 0].max()) + 2**64
         if low < fmt.qmin or high > fmt.qmax:
             raise ValueError(f"{name} has the code {low if low < fmt.qmin else high}, expected codes of {fmt} in "
                              f"[{fmt.qmin}, {fmt.qmax}]")  # fmt: skip

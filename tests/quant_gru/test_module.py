@@ -92,6 +92,15 @@ def test_codes_in_and_out(datapath):
 
 
 @pytest.mark.parametrize("datapath", ["pot", "mshift"])
+def test_codes_of_64_unsigned_bits_do_not_wrap(datapath):
+    gru, _ = calibrated(datapath)
+    with pytest.raises(ValueError, match="^x has the code 18446744073709551615, expected codes of int8"):
+        gru.forward_codes(torch.full((3, 2, 5), 2**64 - 1, dtype=torch.uint64))
+    ones = [torch.ones((3, 2, 5), dtype=kind) for kind in (torch.uint64, torch.int8)]
+    assert torch.equal(*(gru.forward_codes(x)[0] for x in ones))
+
+
+@pytest.mark.parametrize("datapath", ["pot", "mshift"])
 def test_codes_of_no_steps_are_the_initial_states(datapath):
     gru, _ = calibrated(datapath, num_layers=2, bidirectional=True)
     h0 = torch.randint(-128, 128, (4, 3, 7), dtype=torch.int32)
