@@ -283,6 +283,28 @@ def test_weights_of_a_functional_call_are_those_that_run(monkeypatch):
         assert torch.equal(gru(x)[0], inside) and not torch.equal(inside, first)
 
 
+def test_codes_of_a_functional_call_are_those_of_its_weights():
+    gru, x = calibrated()
+
+    class Codes(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.gru = gru
+
+        def forward(self, codes):
+            return self.gru.forward_codes(codes)[0]
+
+    module = Codes()
+    codes = gru._directions(CPU)[0][0].x.quantize(x)
+    first = module(codes)
+    others = {name: torch.randn_like(weight) for name, weight in module.named_parameters()}
+    inside = torch.func.functional_call(module, others, (codes,))
+    assert torch.equal(module(codes), first) and not torch.equal(inside, first)
+    for name, other in others.items():
+        module.get_parameter(name).data = other
+    assert torch.equal(module(codes), inside)
+
+
 @pytest.mark.parametrize("gradients", [False, True])
 @pytest.mark.parametrize("options", [{}, {"batch_first": True}, {"num_layers": 2, "bidirectional": True}])
 def test_the_last_states_have_memory_of_their_own(gradients, options):
