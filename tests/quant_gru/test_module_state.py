@@ -167,6 +167,8 @@ def test_parameter_files(tmp_path, datapath):
         (lambda c: c.update(datapath="x"), "datapath is 'x'"),
         (lambda c: c.update(datapath="mshift"), "layer 0 forward datapath is pot, expected mshift"),
         (lambda c: c["layers"].pop(), "p.json layers is"),
+        (lambda c: c["layers"].append(1), "p.json layers is a list with something else, expected a list of objects"),
+        (lambda c: c.update(layers="x"), "p.json layers is str, expected a list of objects"),
         (lambda c: c["layers"][0].update(hidden_size=6), "layer 0 forward sizes is"),
         (lambda c: c["layers"][0].pop("arrays"), "layer 0 forward arrays is NoneType"),
         (lambda c: c["layers"][0]["arrays"].update({"amax.W": "x"}), "layer 0 forward amax.W is str"),
