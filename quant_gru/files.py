@@ -9,6 +9,14 @@ from contextlib import contextmanager
 from pathlib import Path
 
 
+def check_target(path: Path) -> None:
+    """Raise OSError naming path where it is a folder, or its folder where that does not exist."""
+    if not path.parent.is_dir():
+        raise NotADirectoryError(20, "is no folder, expected one that exists", str(path.parent))
+    if path.is_dir():
+        raise IsADirectoryError(21, "is a folder, expected the name of a file", str(path))
+
+
 @contextmanager
 def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
     """A new path beside path to write to; it takes the name of path when the block ends well, and an old file stays otherwise.
@@ -16,10 +24,7 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
     Raises   OSError, naming path or its folder and not the temporary name; the folder must exist, and path must be none
     """
     target = Path(path)
-    if not target.parent.is_dir():
-        raise NotADirectoryError(20, "is no folder, expected one that exists", str(target.parent))
-    if target.is_dir():
-        raise IsADirectoryError(21, "is a folder, expected the name of a file", str(target))
+    check_target(target)
     handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name[:40]}.", suffix=target.suffix[-20:])
     os.close(handle)
     try:

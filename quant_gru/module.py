@@ -157,9 +157,9 @@ class QuantGRU(nn.GRU):
         verbose: bool = False,
     ) -> None:
         """Change one operator: its width and symmetry, or by hand its exponent and zero point in all layers (datapath pot)."""
-        self._quantization.set("config", self._quantization.config.adjusted(op, bitwidth, is_symmetric))
-        if exponent is not None or zero_point is not None:
-            self._quantization.set_by_hand(op, exponent, zero_point)
+        config = self._quantization.config.adjusted(op, bitwidth, is_symmetric)
+        by_hand = exponent is not None or zero_point is not None
+        self._quantization.adjust(config, {op: (exponent, zero_point)} if by_hand else {})
         self._show_widths(verbose)
 
     def get_quant_config(self, op: str | None = None) -> Any:
@@ -167,7 +167,7 @@ class QuantGRU(nn.GRU):
         items = widths.to_plain(self._quantization.config)["GRU_config"]["operator_config"]
         if op is None:
             return items
-        if op not in items:
+        if not isinstance(op, str) or op not in items:
             raise ParameterError("operator", repr(op), f"one of {', '.join(items)}")
         return items[op]
 
@@ -367,7 +367,7 @@ class QuantGRU(nn.GRU):
 
     def get_extra_state(self) -> dict[str, Any] | None:
         """Configuration and calibration as tensors and plain values; None for a module that has neither."""
-        return self._quantization.to_plain(self.use_quantization)
+        return self._quantization.to_plain(bool(self.use_quantization))
 
     def set_extra_state(self, found: Any) -> None:
         """Take what get_extra_state gave.  Raises ParameterError naming the entry."""

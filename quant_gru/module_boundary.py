@@ -101,7 +101,7 @@ class Point:
             kernels = self._usable
             return self.quantize_by_torch(v) if kernels is None else self._quantize_by(kernels[0], v)
         program, numbers = self._numbers
-        codes = torch.empty(v.shape, dtype=self.dtype)
+        codes = torch.empty(v.shape, dtype=self.dtype, device=self.device)
         program(v.detach().contiguous().view(-1).numpy(), *numbers, codes.view(-1).numpy())
         return codes
 
@@ -126,7 +126,7 @@ class Point:
         if not self._on_cpu:
             kernels = self._usable
             return self.dequantize_by_torch(q) if kernels is None else self._dequantize_by(kernels[1], q)
-        reals = torch.empty(q.shape, dtype=torch.float32)
+        reals = torch.empty(q.shape, dtype=torch.float32, device=self.device)
         codes = q.contiguous().view(-1).numpy()
         module_host.to_reals(codes, np.int64(self.zero_point), np.float32(self.scale), reals.view(-1).numpy())
         return reals
@@ -177,9 +177,10 @@ def _check(reciprocal: bool, dtype: torch.dtype) -> Callable[[module_cuda.Pair],
 
     def check(kernels: module_cuda.Pair) -> bool:
         device = torch.device("cuda", kernels[0].device)
-        near = (torch.arange(-2000, 2000, device=device) + 0.5) * 0.0234375
-        far = torch.tensor([0.0, -0.0, float("inf"), -float("inf"), float("nan"), 1e-40, -3e38, 3e38], device=device)
-        v = torch.cat([near, torch.linspace(-5, 5, 4096, device=device), far])
+        kind: Any = {"dtype": torch.float32, "device": device}  # the kernels read no other type
+        near = (torch.arange(-2000, 2000, **kind) + 0.5) * 0.0234375
+        far = torch.tensor([0.0, -0.0, float("inf"), -float("inf"), float("nan"), 1e-40, -3e38, 3e38], **kind)
+        v = torch.cat([near, torch.linspace(-5, 5, 4096, **kind), far])
         for scale, zero_point in ((0.0234375, 0), (0.023529412224888802, 3), (2.0**-5, -7)):
             p = Point(scale, zero_point, IntFormat(8, dtype != torch.uint8), reciprocal, device)
             p = replace(p, fmt=IntFormat(16, True)) if dtype == torch.int16 else p
@@ -224,6 +225,8 @@ def check_codes(name: str, codes: torch.Tensor, fmt: IntFormat) -> torch.Tensor:
     wide = codes.to(torch.int64)
     if wide.numel():
         low, high = int(wide.min()), int(wide.max())
+        if codes.dtype == torch.uint64 and low < 0:  # one of 2**63 or more
+            low, high = 0, int(wide[wide < 0].max()) + 2**64
         if low < fmt.qmin or high > fmt.qmax:
             raise ValueError(f"{name} has the code {low if low < fmt.qmin else high}, expected codes of {fmt} in "
                              f"[{fmt.qmin}, {fmt.qmax}]")  # fmt: skip

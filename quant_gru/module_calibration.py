@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -70,14 +70,23 @@ def batches(data: Any) -> list[Any] | Any:
     """The batches of calibration data: a tensor or a PackedSequence alone, or an iterable of them.
 
     An item that is a tuple or a list, as loaders give them, counts by its first part.
-    Raises   ParameterError for anything else, before or at the batch
+    Raises   ParameterError for anything else, before or at the batch; where an iterable ends without one
     """
     if isinstance(data, (torch.Tensor, PackedSequence)):
         return [data]
     if isinstance(data, (str, Mapping)) or not (hasattr(data, "__iter__") or hasattr(data, "__getitem__")):
         found = f"a {type(data).__name__}"
         raise ParameterError("calibration data", found, "a tensor, a PackedSequence or an iterable of them")
-    return (_batch(item) for item in data)
+    return _each(data)
+
+
+def _each(data: Any) -> Iterator[Any]:
+    empty = True
+    for item in data:
+        empty = False
+        yield _batch(item)
+    if empty:
+        raise ParameterError("calibration data", "empty", "at least one batch")
 
 
 def _batch(item: Any) -> Any:

@@ -99,14 +99,17 @@ class Quantization:
                 text = "the loaded quantization parameters are dropped: they were made for other settings"
                 warnings.warn(f"{text}; call calibrate(data)", stacklevel=4)
 
+    def adjust(self, config: BitwidthConfig, points: Points) -> None:
+        """Set the widths, and what is set by hand under them; neither where one is refused."""
+        checked = {op: _checked_point(op, *point) for op, point in points.items()}
+        with self.lock:
+            self.set("config", config)
+            for op, point in checked.items():
+                self.set_by_hand(op, *point)
+
     def set_by_hand(self, op: str, exponent: int | None, zero_point: int | None) -> None:
         """Fix the exponent or the zero point of an operator in all layers and directions."""
-        if op not in SCALAR_OPERATORS:
-            raise ParameterError("operator", repr(op), f"one of {', '.join(SCALAR_OPERATORS)}")
-        if exponent is not None:
-            exponent = checked_int(f"{op} exponent", exponent, MIN_EXPONENT, MAX_EXPONENT)
-        if zero_point is not None:
-            zero_point = checked_int(f"{op} zero_point", zero_point, INT32.qmin, INT32.qmax)
+        exponent, zero_point = _checked_point(op, exponent, zero_point)
         with self.lock:
             old = self.by_hand.get(op, (None, None))
             points: Points = {op: (old[0] if exponent is None else exponent, old[1] if zero_point is None else zero_point)}
@@ -247,3 +250,14 @@ class Quantization:
             self.__dict__.update(new.__getstate__())
             self.epoch = epoch
         return bool(found["use_quantization"])
+
+
+def _checked_point(op: str, exponent: int | None, zero_point: int | None) -> tuple[int | None, int | None]:
+    """What may be set by hand before the format is known.  Raises ParameterError naming the operator or the number."""
+    if op not in SCALAR_OPERATORS:
+        raise ParameterError("operator", repr(op), f"one of {', '.join(SCALAR_OPERATORS)}")
+    if exponent is not None:
+        exponent = checked_int(f"{op} exponent", exponent, MIN_EXPONENT, MAX_EXPONENT)
+    if zero_point is not None:
+        zero_point = checked_int(f"{op} zero_point", zero_point, INT32.qmin, INT32.qmax)
+    return exponent, zero_point

@@ -125,9 +125,10 @@ def read_json(
     config = from_plain(content.get("bitwidths"))
     items = content.get("layers")
     wanted = [(i, DIRECTIONS[j]) for i, layer in enumerate(shape) for j in range(len(layer))]
-    if not isinstance(items, list):
-        raise ParameterError(f"{name} layers", type(items).__name__, "a list")
-    there = [(v.get("layer"), v.get("direction")) for v in items if isinstance(v, Mapping)]
+    if not isinstance(items, list) or not all(isinstance(v, Mapping) for v in items):
+        found_type = "a list with something else" if isinstance(items, list) else type(items).__name__
+        raise ParameterError(f"{name} layers", found_type, "a list of objects")
+    there = [(v.get("layer"), v.get("direction")) for v in items]
     if there != wanted or any(type(layer) is not int for layer, _ in there):
         raise ParameterError(f"{name} layers", there, f"{wanted}, as the module has them")
     found: list[list[Template]] = [[] for _ in shape]

@@ -18,13 +18,18 @@ def outside(method: Callable[..., Any]) -> Callable[..., Any]:
 
     Raises   RuntimeError under torch.jit.trace and torch.export, which would keep the codes of the example for ever
     """
-    exporting = getattr(torch.compiler, "is_exporting", bool)()
-    if exporting or torch.jit.is_tracing():
-        name = "torch.export" if exporting else "torch.jit.trace"
-        raise RuntimeError(f"QuantGRU in quantized mode is recorded by {name}, expected {WAY_OUT}")
+    refuse_torch_export()
+    if torch.jit.is_tracing():
+        raise RuntimeError(f"QuantGRU in quantized mode is recorded by torch.jit.trace, expected {WAY_OUT}")
     if "torch._dynamo" not in sys.modules:  # nothing compiles
         return method
     function: Any = method.__func__  # type: ignore[attr-defined]
     if function not in _DISABLED:
         _DISABLED[function] = torch.compiler.disable(function)
     return partial(_DISABLED[function], method.__self__)  # type: ignore[attr-defined]
+
+
+def refuse_torch_export() -> None:
+    """Raise RuntimeError under torch.export, which torch.onnx.export runs too unless dynamo=False."""
+    if getattr(torch.compiler, "is_exporting", bool)():
+        raise RuntimeError(f"QuantGRU in quantized mode is recorded by torch.export, expected {WAY_OUT}")

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from functools import partial
+from numbers import Real
 from os import PathLike, fspath
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from golden.spec.errors import ParameterError
+from golden.spec.errors import ParameterError, QgruError
 from golden.spec.profile import SPEC_VERSION, profile_hash
 from quant_gru.boundary import point
 from quant_gru.onnx_distance import joined, session
@@ -49,7 +50,7 @@ def export(
     path           of the model; its folder must exist
     format         "float": one GRU node for each layer; "qdq": Scans with QuantizeLinear and DequantizeLinear;
                    "integer": Scans of integer operators, golden's codes
-    opset          of the ONNX domain; 17 or more, for qdq of more than 8 bits 21 or more
+    opset          of the ONNX domain, as the installed onnx knows it; 17 or more, for qdq of more than 8 bits 21 or more
     initial_state  whether h0 is an input; without it every run starts at zero
     codes          (integer, one layer) whether x, h0, y and h_n are codes, int32
     zoneout        (integer) probability of the inference zoneout, Z-2
@@ -74,11 +75,13 @@ def build(
         raise ParameterError("format", repr(format), f"one of {', '.join(FORMATS)}")
     if isinstance(opset, bool) or not isinstance(opset, int) or opset < LEAST_OPSET:
         raise ParameterError("opset", repr(opset), f"{LEAST_OPSET} or more")
-    if not 0 <= zoneout <= 1 or (zoneout and format != "integer"):
+    if not isinstance(zoneout, Real) or not 0 <= zoneout <= 1 or (zoneout and format != "integer"):
         raise ParameterError("zoneout", repr(zoneout), "0, or with the format integer a probability in [0, 1]")
     if codes:
         _check_codes(stack, format)
     onnx = need_onnx()
+    if opset > (newest := onnx.defs.onnx_opset_version()):
+        raise ParameterError("opset", opset, f"{LEAST_OPSET} to {newest}, which the installed onnx knows")
     states = len(stack.layers) * stack.directions
     time: tuple[int | str, ...] = ("N", "T") if stack.batch_first else ("T", "N")
     element = "int32" if codes else "float32"
@@ -170,8 +173,21 @@ def _expected(
         return {"y": y.astype(np.float32), "h_n": h_n.astype(np.float32)}
     if format == "qdq":
         names = [o.name for o in model.graph.output]
-        return dict(zip(names, session(model).run(names, inputs)))
+        return dict(zip(names, _session(model).run(names, inputs)))
     return _golden(stack, inputs, codes, zoneout)
+
+
+def _session(model: Any) -> Any:
+    """A session of a model; one of an opset that onnxruntime does not read yet is refused."""
+    try:
+        return session(model)
+    except QgruError:
+        raise
+    except Exception:  # what onnxruntime raises has no class in common
+        opset = model.opset_import[0].version
+        if opset <= OPSET:
+            raise
+        raise ParameterError("opset", opset, "one that the installed onnxruntime reads, which makes the data of qdq") from None
 
 
 def _golden(stack: Stack, inputs: dict[str, np.ndarray], codes: bool, zoneout: float) -> dict[str, np.ndarray]:

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from golden.spec.errors import ParameterError
+from quant_gru.files import check_target
 
 DATA = "test_data_set_0"
 MAX_BYTES = 2**31 - 1
@@ -33,6 +34,7 @@ def write_model(path: Path, model: Any, inputs: Named, outputs: Named) -> Path:
 
     if model.ByteSize() > MAX_BYTES:
         raise ParameterError("model", f"{model.ByteSize()} bytes", f"at most {MAX_BYTES} bytes, the limit of the format")
+    check_target(path)
     folder = data_folder(path)
     work = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name[:40]}."))
     try:

@@ -17,6 +17,7 @@ from torch import nn
 from torch.nn.utils.rnn import PackedSequence
 
 from golden.spec.errors import ParameterError
+from quant_gru.module_tracing import refuse_torch_export
 from quant_gru.onnx_graph import Kind, cast
 from quant_gru.onnx_integer import integer_direction
 from quant_gru.onnx_network import network
@@ -34,12 +35,13 @@ def forward_for_export(module: Any, x: torch.Tensor, hx: torch.Tensor | None = N
     Returns  (output, h_n); of "float" torch.nn.GRU's, of "integer" the integer network's, and the integer network's values too
              where "qdq" is called outside the exporter
     Raises   ParameterError for a PackedSequence, another dtype than float32, or a network that the format cannot express;
-             RuntimeError without a calibration
+             RuntimeError without a calibration, or of "qdq" and "integer" under torch.export
     """
     if isinstance(x, PackedSequence):
         raise ParameterError("input", "a PackedSequence", "a tensor in export mode")
     if module.export_format == "float":
         return nn.GRU.forward(module, x, hx)
+    refuse_torch_export()
     if x.dtype != torch.float32:
         raise ParameterError("input", f"a tensor of {x.dtype}", "float32 in export mode")
     module.quant_params()  # without a calibration it says what to call

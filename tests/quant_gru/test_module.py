@@ -92,6 +92,15 @@ def test_codes_in_and_out(datapath):
 
 
 @pytest.mark.parametrize("datapath", ["pot", "mshift"])
+def test_codes_of_64_unsigned_bits_do_not_wrap(datapath):
+    gru, _ = calibrated(datapath)
+    with pytest.raises(ValueError, match="^x has the code 18446744073709551615, expected codes of int8"):
+        gru.forward_codes(torch.full((3, 2, 5), 2**64 - 1, dtype=torch.uint64))
+    ones = [torch.ones((3, 2, 5), dtype=kind) for kind in (torch.uint64, torch.int8)]
+    assert torch.equal(*(gru.forward_codes(x)[0] for x in ones))
+
+
+@pytest.mark.parametrize("datapath", ["pot", "mshift"])
 def test_codes_of_no_steps_are_the_initial_states(datapath):
     gru, _ = calibrated(datapath, num_layers=2, bidirectional=True)
     h0 = torch.randint(-128, 128, (4, 3, 7), dtype=torch.int32)
@@ -139,6 +148,24 @@ def test_other_dtypes():
             output, h_n = half(x.to(dtype))
             assert output.dtype == h_n.dtype == dtype and output.shape == wanted.shape
         assert torch.equal(gru.double()(x.double())[0], wanted.double())
+
+
+@pytest.mark.parametrize("datapath", ["pot", "mshift"])
+def test_on_the_cpu_where_new_tensors_go_elsewhere_by_default(datapath):
+    gru, x = calibrated(datapath, num_layers=2, bidirectional=True)
+    rows = torch.nn.utils.rnn.pack_sequence([x[:, 0], x[:3, 1]])
+    wanted, packed = gru(x)[0], gru(rows)[0]
+    gradients = torch.autograd.grad(wanted.sum(), list(gru.parameters()))
+    fresh = torch.nn.utils.rnn.PackedSequence(*rows)
+    codes = gru.forward_codes(gru._directions(CPU)[0][0].x.quantize(x))
+    with torch.device("meta"):  # as torch.set_default_device("cuda") does
+        inside = gru(x)[0]
+        got = torch.autograd.grad(inside.sum(), list(gru.parameters()))
+        again = gru.forward_codes(gru._directions(CPU)[0][0].x.quantize(x))
+        with torch.no_grad():
+            assert torch.equal(gru(x)[0], wanted) and torch.equal(gru(fresh)[0].data, packed.data)
+    assert torch.equal(inside, wanted) and all(torch.equal(a, b) for a, b in zip(got, gradients))
+    assert all(torch.equal(a, b) for a, b in zip(again, codes))
 
 
 def test_unbatched_input():
@@ -254,6 +281,28 @@ def test_weights_of_a_functional_call_are_those_that_run(monkeypatch):
         for name, half in halves.items():
             getattr(gru, name).copy_(half)
         assert torch.equal(gru(x)[0], inside) and not torch.equal(inside, first)
+
+
+def test_codes_of_a_functional_call_are_those_of_its_weights():
+    gru, x = calibrated()
+
+    class Codes(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.gru = gru
+
+        def forward(self, codes):
+            return self.gru.forward_codes(codes)[0]
+
+    module = Codes()
+    codes = gru._directions(CPU)[0][0].x.quantize(x)
+    first = module(codes)
+    others = {name: torch.randn_like(weight) for name, weight in module.named_parameters()}
+    inside = torch.func.functional_call(module, others, (codes,))
+    assert torch.equal(module(codes), first) and not torch.equal(inside, first)
+    for name, other in others.items():
+        module.get_parameter(name).data = other
+    assert torch.equal(module(codes), inside)
 
 
 @pytest.mark.parametrize("gradients", [False, True])

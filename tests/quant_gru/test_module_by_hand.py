@@ -40,3 +40,16 @@ def test_by_hand_after_another_width_or_datapath():
     gru.datapath = "pot"
     gru.adjust_quant_config("input.x", exponent=3)
     assert gru.quant_params()[0][0].operators["input.x"].exponent == 3
+
+
+def test_a_refused_adjustment_changes_no_width(tmp_path):
+    gru = calibrated()
+    gru.export_quant_params(tmp_path / "params.json")
+    gru.load_quant_params(tmp_path / "params.json")  # another width would drop them
+    before = gru.get_quant_config()
+    for op, wrong in (("input.x", {"exponent": 99}), ("input.x", {"zero_point": 2**31}), ("weight.W", {"exponent": 3})):
+        with pytest.raises(ParameterError, match=f"{op}|operator is '{op}'"):
+            gru.adjust_quant_config(op, bitwidth=4, **wrong)
+    assert gru.get_quant_config() == before and gru.is_calibrated()
+    with pytest.raises(ParameterError, match=r"^operator is \['input.x'\], expected one of"):
+        gru.get_quant_config(["input.x"])

@@ -158,6 +158,17 @@ def test_the_check_takes_good_kernels_and_refuses_others(monkeypatch):
     assert not check(pair)
 
 
+@pytest.mark.parametrize("default", [torch.float64, torch.float16])
+def test_the_check_takes_good_kernels_where_new_tensors_have_another_type(monkeypatch, default):
+    monkeypatch.setattr(module_boundary.torch, "device", lambda *a: CPU)
+    kept = torch.get_default_dtype()
+    torch.set_default_dtype(default)
+    try:
+        assert module_boundary._CHECKS[False, torch.int8]((kernel("divide", "int8"), kernel("dequantize", "int8")))
+    finally:
+        torch.set_default_dtype(kept)
+
+
 def test_a_refusal_leaves_torch_in_use_with_one_warning(monkeypatch):
     refused = Driver("divide", "int8")
     refused.status = type("Status", (), {"name": "CUDA_ERROR_INVALID_CONTEXT"})

@@ -40,6 +40,8 @@ def module(**options):
         ({"x": torch.zeros(2, 2, 3)}, "calibration data is a dict, expected"),
         (np.zeros((4, 2, 3)), "a batch of calibration data is a ndarray, expected a tensor or a PackedSequence"),
         ([torch.zeros(2, 2, 3), {"x": torch.zeros(2, 2, 3)}], "a batch of calibration data is a dict, expected"),
+        ([], "calibration data is empty, expected at least one batch"),
+        (iter(()), "calibration data is empty, expected at least one batch"),
         ([()], "a batch of calibration data is a tuple, expected"),
         (torch.zeros(0, 2, 3), "x is an array of shape [0, 2, 3], expected at least one step and one row"),
         (torch.zeros(2, 0, 3), "x is an array of shape [2, 0, 3], expected at least one step and one row"),

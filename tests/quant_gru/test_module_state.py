@@ -167,6 +167,8 @@ def test_parameter_files(tmp_path, datapath):
         (lambda c: c.update(datapath="x"), "datapath is 'x'"),
         (lambda c: c.update(datapath="mshift"), "layer 0 forward datapath is pot, expected mshift"),
         (lambda c: c["layers"].pop(), "p.json layers is"),
+        (lambda c: c["layers"].append(1), "p.json layers is a list with something else, expected a list of objects"),
+        (lambda c: c.update(layers="x"), "p.json layers is str, expected a list of objects"),
         (lambda c: c["layers"][0].update(hidden_size=6), "layer 0 forward sizes is"),
         (lambda c: c["layers"][0].pop("arrays"), "layer 0 forward arrays is NoneType"),
         (lambda c: c["layers"][0]["arrays"].update({"amax.W": "x"}), "layer 0 forward amax.W is str"),
@@ -196,6 +198,15 @@ def test_a_parameter_file_with_a_key_twice_is_refused(tmp_path):
     (tmp_path / "p.json").write_text(text.replace('"version"', '"datapath": "mshift", "version"', 1), encoding="utf-8")
     with pytest.raises(ParameterError, match="^datapath is given twice, expected each key once$"):
         gru.load_quant_params(tmp_path / "p.json")
+
+
+@pytest.mark.parametrize("on", [1, np.bool_(True), torch.tensor(True)])
+def test_a_switch_that_is_true_in_another_type_is_saved_as_true(on):
+    gru = QuantGRU(4, 5)
+    gru.use_quantization = on
+    assert through_state_dict(gru).use_quantization is True
+    gru.use_quantization = on != on
+    assert gru.get_extra_state() is None
 
 
 def test_settings_are_checked():

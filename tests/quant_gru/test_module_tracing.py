@@ -89,6 +89,19 @@ def test_torch_export_is_refused():
             torch.export.export(made().eval(), (X,))
 
 
+@pytest.mark.parametrize("form", ["qdq", "integer"])
+@pytest.mark.skipif(not hasattr(torch.compiler, "is_exporting"), reason="this torch does not say that it exports")
+def test_torch_export_is_refused_in_export_mode_too(form):
+    module = made().eval()
+    module.export_mode, module.export_format = True, form
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        with pytest.raises(RuntimeError, match=r"is recorded by torch.export, expected .* with dynamo=False"):
+            torch.export.export(module, (X,))
+        module.export_format = "float"
+        assert torch.equal(torch.export.export(module, (X,)).module()(X)[0], torch.nn.GRU.forward(module, X)[0])
+
+
 def test_parametrized_weights_go_to_and_fro():
     plain = parametrizations.weight_norm(nn.GRU(3, 5), "weight_hh_l0")
     with torch.no_grad():

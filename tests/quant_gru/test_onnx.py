@@ -187,7 +187,11 @@ def test_refusals(tmp_path):
         ((s, "int"), {}, "format is 'int', expected one of float, qdq, integer"),
         ((s, "integer"), {"opset": 16}, "opset is 16, expected 17 or more"),
         ((s, "integer"), {"zoneout": 1.5}, "zoneout is 1.5, expected 0, or with the format integer a probability"),
+        ((s, "integer"), {"opset": 99}, "opset is 99, expected 17 to "),
+        ((s, "integer"), {"opset": 2**31}, "opset is 2147483648, expected 17 to "),
         ((s, "qdq"), {"zoneout": 0.5}, "zoneout is 0.5"),
+        ((s, "integer"), {"zoneout": "0.5"}, "zoneout is '0.5', expected 0, or with"),
+        ((s, "integer"), {"zoneout": None}, "zoneout is None, expected 0, or with"),
         ((s, "qdq"), {"codes": True}, "codes is true for 1 layers as qdq"),
         ((stack(2, 1), "integer"), {"codes": True}, "codes is true for 2 layers as integer"),
         ((Stack(((d, other),)), "integer"), {"codes": True}, "codes is true for directions that quantize x differently"),
@@ -199,8 +203,23 @@ def test_refusals(tmp_path):
         with pytest.raises(ParameterError) as refused:
             build(*arguments, **options)
         assert sentence in str(refused.value)
-    with pytest.raises(OSError):
-        export(s, tmp_path / "missing" / "model.onnx", "integer")
+    for path, named in ((tmp_path / "missing" / "model.onnx", tmp_path / "missing"), (tmp_path, tmp_path)):
+        with pytest.raises(OSError) as failed:
+            export(s, path, "integer")
+        assert failed.value.filename == str(named)
+    assert not any(tmp_path.iterdir())
+
+
+def test_an_opset_that_onnxruntime_does_not_read_is_refused_by_qdq(monkeypatch, tmp_path):
+    def too_new(model):
+        raise ValueError("ONNX Runtime only *guarantees* support for models stamped with official released onnx opset versions")
+
+    monkeypatch.setattr("quant_gru.onnx.session", too_new)
+    with pytest.raises(ParameterError, match="^opset is 22, expected one that the installed onnxruntime reads"):
+        export(stack(1, 1), tmp_path / "model.onnx", "qdq", opset=22)
+    with pytest.raises(ValueError, match="guarantees"):
+        export(stack(1, 1), tmp_path / "model.onnx", "qdq")
+    assert not any(tmp_path.iterdir())
 
 
 def test_qdq_refuses_a_zero_point_outside_the_element_type():
