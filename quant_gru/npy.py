@@ -65,6 +65,11 @@ def label(file: str, member: str) -> str:
     return f"{file}[{member if member.isprintable() else ascii(member)}]"
 
 
+def number_of_bytes(size: int) -> str:
+    """size, for the one sentence of an error; Python writes no number of more than 4300 digits."""
+    return f"{size} bytes" if size < 2**64 else "2**64 bytes or more"
+
+
 def _members(name: str, file: IO[bytes]) -> dict[str, np.ndarray | str]:
     arrays: dict[str, np.ndarray | str] = {}
     with zipfile.ZipFile(file) as archive:
@@ -136,7 +141,7 @@ def _array(where: str, file: IO[bytes], size: int) -> np.ndarray | str:
         raise ParameterError(where, f"an array of shape {list(shape)}", "sizes of at least 0")
     claimed, there = prod(shape) * dtype.itemsize, size - file.tell()
     if claimed != there:
-        raise ParameterError(where, f"{there} bytes of data", f"{claimed} bytes for {dtype} of shape {list(shape)}")
+        raise ParameterError(where, f"{there} bytes of data", f"{number_of_bytes(claimed)} for {dtype} of shape {list(shape)}")
     try:
         data = file.read(claimed)
     except DAMAGED as error:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from golden.spec.errors import ParameterError, QgruError
-from quant_gru.npy import label, shaped
+from quant_gru.npy import label, number_of_bytes, shaped
 
 MAX_HEADER = 100_000_000
 DTYPES = {
@@ -67,7 +67,7 @@ def _tensor(where: str, entry: Any, data: memoryview) -> np.ndarray | str:
     item = np.dtype(DTYPES[dtype])
     size = prod(shape) * item.itemsize
     if size != end - begin:
-        raise ParameterError(where, f"{end - begin} bytes of data", f"{size} bytes for {item} of shape {shape}")
+        raise ParameterError(where, f"{end - begin} bytes of data", f"{number_of_bytes(size)} for {item} of shape {shape}")
     return shaped(where, data[begin:end], item, shape)
 
 

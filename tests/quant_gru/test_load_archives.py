@@ -1,6 +1,7 @@
-"""Archives that hide members or hold one twice are refused, whatever their reader would make of them."""
+"""Archives that hide members or hold one twice, and sizes without bounds, are refused, whatever a reader would make of them."""
 
 import io
+import json
 import struct
 import zipfile
 
@@ -8,7 +9,7 @@ import numpy as np
 import pytest
 
 from golden.spec.errors import ParameterError
-from quant_gru.load import load_model
+from quant_gru.load import load_data, load_model
 
 WEIGHTS = {
     name: np.arange(size, dtype=np.float32).reshape(shape)
@@ -18,9 +19,9 @@ WEIGHTS = {
 }  # fmt: skip
 
 
-def refused(path):
+def refused(path, load=load_model):
     with pytest.raises(ParameterError) as error:
-        load_model(path)
+        load(path)
     assert "\n" not in str(error.value)
     return str(error.value)
 
@@ -63,3 +64,15 @@ def test_a_member_of_a_state_dict_given_twice_is_refused(tmp_path, damaged):
     if damaged:  # the first of them, which torch reads; zipfile looks at the last
         path.write_bytes(path.read_bytes().replace(content, b"\x77" + content[1:], 1))
     assert refused(path) == f"m.pt[{name}] is given twice, expected each array once"
+
+
+def test_sizes_whose_product_python_does_not_write_are_refused(tmp_path):
+    digits = "9" * 4000
+    path = tmp_path / "x.npy"
+    header = f"{{'descr': '<f4', 'fortran_order': False, 'shape': ({digits}, {digits})}}".encode()
+    path.write_bytes(b"\x93NUMPY\x01\x00" + struct.pack("<H", len(header)) + header + b"abcd")
+    assert refused(path, load_data).startswith("x.npy is 4 bytes of data, expected 2**64 bytes or more for float32 of shape [9")
+    path = tmp_path / "m.safetensors"
+    text = json.dumps({"a": {"dtype": "F32", "shape": [0], "data_offsets": [0, 4]}}).replace("[0]", f"[{digits}, {digits}]")
+    path.write_bytes(struct.pack("<Q", len(text)) + text.encode() + b"abcd")
+    assert refused(path).startswith("m.safetensors[a] is 4 bytes of data, expected 2**64 bytes or more for float32")
