@@ -138,6 +138,7 @@ def test_a_mismatch_is_reported_kept_and_replayed(capsys, tmp_path, monkeypatch)
         (["ties_up", "--range", "7:7"], "qgru: --range is '7:7', expected A:B with 0 <= A < B"),
         (["ties_up", "--range", "x"], "qgru: --range is 'x', expected A:B with 0 <= A < B"),
         (["direct", "--range", "256:300"], "qgru: --range starts at 256, expected an index below 256"),
+        (["ties_up", "direct", "--range", "256:300"], "qgru: --range starts at 256, expected an index below 256, the"),
         (["requantize", "--params", "M=1 s=40 zp=0 fmt=int8", "--range", "0:4", "--jobs", "1"], "qgru: shift is 40, expected"),
         (
             ["requantize", "--params", "M=1 s=4 zp=0 fmt=int99", "--range", "0:4", "--jobs", "1"],
