@@ -87,10 +87,10 @@ def show(out: Path, known: Sequence[Ledger], found: list[Finding], as_json: bool
 
 
 def _check_ran(out: Path, known: Sequence[Ledger]) -> None:
-    totals = [ledger.totals()[1:] for ledger in known]
-    if any(count for outcomes, _ in totals for outcome, count in outcomes.items() if outcome != NOT_RUN):
+    shards = [entry for ledger in known for entry in ledger.shards.values()]
+    if any(count for entry in shards for outcome, count in entry["outcomes"].items() if outcome != NOT_RUN):
         return
-    reasons = [reason for _, not_run in totals for reason in sorted(not_run)]
+    reasons = [reason for entry in shards for reason in sorted(entry["not_run"])]
     why = f" ({reasons[0]})" if reasons else ""
     raise refusal(f"{out} holds none of {sum(k.problems for k in known)} problems that was run{why}, expected at least one")
 

@@ -9,6 +9,7 @@ import random
 import pytest
 
 from golden.spec.errors import ParameterError
+from qgru.fuzz_folder import summary
 from verification.fuzz.campaign import Campaign
 from verification.fuzz.findings import shrunk_problem
 from verification.fuzz.group import chosen, groups
@@ -164,6 +165,19 @@ def test_ranges():
     assert list(ledger.missing(None)) == [(0, 4), (9, 2**62)]
     assert list(Ledger(Campaign(), Subject()).missing(None)) == [(0, 2**62)]
     assert ledger.totals()[0] == 200  # the shard that overlaps is not counted twice
+
+
+def test_a_summary_says_of_how_many_problems_its_counts_are():
+    ledger = Ledger(Campaign(0, "pot", 3), Subject())
+    ledger.add_shard(shard(0, 8, finding(3)))
+    assert summary([ledger]) == [
+        "fuzz1-0-pot-3, twin against golden: 8 problems (0 to 7), 100 codes compared, 1 failures; 1 differs, 7 equal"
+    ]
+    ledger.add_shard(shard(4, 12, finding(9)))
+    assert summary([ledger]) == [
+        "fuzz1-0-pot-3, twin against golden: 12 problems (0 to 11), 100 codes compared, 2 failures; "
+        "of 8 of them, in shards that do not overlap: 1 differs, 7 equal"
+    ]
 
 
 def test_merging_is_associative_and_commutative():
