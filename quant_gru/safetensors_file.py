@@ -63,7 +63,7 @@ def _tensor(where: str, entry: Any, data: memoryview) -> np.ndarray | str:
     if not begin <= end <= len(data):
         raise ParameterError(where, f"at bytes {begin} to {end} of {len(data)}", "a place inside the file")
     if dtype not in DTYPES:
-        return dtype
+        return dtype if dtype.isprintable() else ascii(dtype)
     item = np.dtype(DTYPES[dtype])
     size = prod(shape) * item.itemsize
     if size != end - begin:

@@ -76,3 +76,11 @@ def test_sizes_whose_product_python_does_not_write_are_refused(tmp_path):
     text = json.dumps({"a": {"dtype": "F32", "shape": [0], "data_offsets": [0, 4]}}).replace("[0]", f"[{digits}, {digits}]")
     path.write_bytes(struct.pack("<Q", len(text)) + text.encode() + b"abcd")
     assert refused(path).startswith("m.safetensors[a] is 4 bytes of data, expected 2**64 bytes or more for float32")
+
+
+def test_a_dtype_that_cannot_be_printed_is_escaped(tmp_path):
+    path = tmp_path / "m.safetensors"
+    text = json.dumps({"weight_ih_l0": {"dtype": "\n\x1b[2J", "shape": [], "data_offsets": [0, 0]}} | {
+        "weight_hh_l0": {"dtype": "F32", "shape": [0], "data_offsets": [0, 0]}}).encode()  # fmt: skip
+    path.write_bytes(struct.pack("<Q", len(text)) + text)
+    assert refused(path).startswith("weight_ih_l0 is an array of '\\n\\x1b[2J', expected float32")
