@@ -19,6 +19,7 @@ from golden.spec.errors import ParameterError
 from verification.dut.failure import EQUAL, NOT_RUN
 from verification.fuzz.campaign import MAX_INDEX, Campaign
 from verification.fuzz.subject import REFUSED, Subject
+from verification.naming import naming
 
 FILE = "journal.jsonl"
 LOCK = "lock"
@@ -64,15 +65,19 @@ class Journal:
 
     def add(self, entry: Entry) -> None:
         """Add a line; it is on the disk when this returns."""
-        self._file.write(json.dumps(entry, sort_keys=True, separators=(",", ":"), allow_nan=False).encode() + b"\n")
-        self._file.flush()
-        os.fsync(self._file.fileno())
+        with naming(self.folder / FILE):
+            self._file.write(json.dumps(entry, sort_keys=True, separators=(",", ":"), allow_nan=False).encode() + b"\n")
+            self._file.flush()
+            os.fsync(self._file.fileno())
         self.entries.append(entry)
 
     def close(self) -> None:
         """Close the file and let others in."""
-        self._file.close()
-        self._lock.close()
+        try:
+            with naming(self.folder / FILE):
+                self._file.close()
+        finally:
+            self._lock.close()
 
     def __enter__(self) -> Journal:
         return self

@@ -19,6 +19,7 @@ import numpy as np
 
 from golden.spec.errors import ParameterError
 from verification.gpus import turns
+from verification.naming import naming
 from verification.sweeps.cupy_arrays import cupy_arrays
 from verification.sweeps.golden_side import golden_outputs, reals
 from verification.sweeps.sweep import STEPS, Sweep
@@ -180,11 +181,13 @@ def both_codes(sweep: Sweep, index: int, k: int) -> tuple[int, int, float | None
 class Journal:
     """Lines of JSON, each on the disk before it counts; a torn last line is dropped.
 
+    path    the file
     device  "host" or "gpu": where the pieces are run; lines of the other one stay in the file and stand for nothing here
     done    the lines of a run before, by piece
     """
 
     def __init__(self, path: Path, resume: bool, device: str) -> None:
+        self.path = path
         self.device = device
         self.done: dict[str, dict[str, Any]] = {}
         if not resume and path.exists():
@@ -223,14 +226,16 @@ class Journal:
     def add(self, outcome: Outcome) -> None:
         """Add a piece."""
         entry = outcome.plain() | {"device": self.device}
-        self._file.write(json.dumps(entry, sort_keys=True).encode() + b"\n")
-        self._file.flush()
-        os.fsync(self._file.fileno())
+        with naming(self.path):
+            self._file.write(json.dumps(entry, sort_keys=True).encode() + b"\n")
+            self._file.flush()
+            os.fsync(self._file.fileno())
         self.done[entry["piece"]] = entry
 
     def close(self) -> None:
         """Close the file."""
-        self._file.close()
+        with naming(self.path):
+            self._file.close()
 
 
 def _entry(path: Path, line: bytes) -> dict[str, Any]:
