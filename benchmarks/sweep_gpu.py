@@ -57,7 +57,7 @@ class Run:
     def __init__(self, out: Path, resume: bool, dry: bool, limit: int | None, seconds: float, gpus: tuple[str, ...]) -> None:
         self.out, self.dry, self.limit, self.gpus = out, dry, limit, gpus
         self.deadline = time.monotonic() + seconds
-        self.journal = Journal(out / "journal.jsonl", resume)
+        self.journal = Journal(out / "journal.jsonl", resume, "host" if dry else "gpu")
         self.ready: set[str] = set()
         self.sampled: dict[str, int] = {}
         self.failed: dict[str, str] = {}

@@ -25,7 +25,7 @@ qgru prove requantize --at "[3, 5, 1, 0, -128, 127]"
 
 It needs `pip install "qgru[proofs]"`. An obligation holds, is unknown (the queries without an answer are named), or has a
 counterexample: the inputs, what fails, what the twin and the judge give, and the command that replays it; the exit code is
-then 1.
+then 1, and 2 where something is unknown.
 
 ## How
 

@@ -6,9 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import click
+from click.core import ParameterSource
 
 from qgru.progress import progress
-from qgru.run import EXACT, MISMATCH, print_json
+from qgru.run import EXACT, MISMATCH, print_json, refusal
 from qgru.show import grouped, print_table
 
 
@@ -30,6 +31,7 @@ def command(
     The twin runs the cells, sequences and networks, and the steps that it has in array form; golden runs everything.
     With --dut the set runs on that device instead; without VECTORS, level 1 of the generator does.
     """
+    _check_options(spec)
     if spec is not None:
         from qgru.check_dut import check_dut
 
@@ -89,6 +91,16 @@ def command(
     for text in reports:
         click.echo(text, err=True)
     return EXACT if equal else MISMATCH
+
+
+def _check_options(spec: str | None) -> None:
+    """Refuse what would be left out of account: options of a device where there is none, and the twin's where it is not run."""
+    options = {"timeout": "--timeout", "strict": "--strict", "chains": "--chains or --no-chains"}
+    source = click.get_current_context().get_parameter_source
+    for name, option in options.items() if spec is None else (("device", "--device"),):
+        if source(name) is ParameterSource.COMMANDLINE:
+            wanted = "with" if spec is None else "without"
+            raise refusal(f"{option} is given {'without' if spec is None else 'with'} --dut, expected it only {wanted} one")
 
 
 def _print(rows: list[dict[str, Any]], by_case: bool) -> None:

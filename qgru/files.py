@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import tempfile
@@ -9,6 +10,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
+
+DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)  # what a write fails with, without a name
 
 
 def _mode(base: int) -> int:
@@ -39,6 +42,17 @@ def _naming(path: Path) -> Iterator[None]:
         raise OSError(error.errno, error.strerror or str(error), str(path)) from None
 
 
+@contextmanager
+def _full(path: Path) -> Iterator[None]:
+    """A write inside that the disk had no room for, or that failed on it, names path; other errors are left as they are."""
+    try:
+        yield
+    except OSError as error:
+        if error.filename is not None or error.errno not in DISK:
+            raise
+        raise OSError(error.errno, error.strerror or str(error), str(path)) from None
+
+
 def check_file(path: str | os.PathLike[str]) -> None:
     """Raise OSError where atomic_file could not write path; asked before long work whose result goes there."""
     target = Path(path)
@@ -66,7 +80,7 @@ def atomic_file(path: str | os.PathLike[str], text: bool = True) -> Iterator[IO[
         options: dict[str, Any] = {"mode": "wb"}
         if text:
             options = {"mode": "w", "encoding": "utf-8", "errors": "backslashreplace", "newline": "\n"}
-        with os.fdopen(handle, **options) as file:
+        with _full(Path(path)), os.fdopen(handle, **options) as file:
             yield file
             with _naming(Path(path)):
                 file.flush()
@@ -94,7 +108,8 @@ def atomic_folder(path: str | os.PathLike[str], replace: bool = False) -> Iterat
     try:
         fresh = work / "new"
         fresh.mkdir()
-        yield fresh
+        with _full(target):
+            yield fresh
         fresh.chmod(_mode(0o777))
         _refuse_existing(target, replace)
         if target.exists():

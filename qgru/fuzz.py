@@ -115,6 +115,7 @@ def merge(out: Path, folders: tuple[Path, ...], as_json: bool) -> int:
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout instead of text.")
 def replay(place: str, dut: str | None, judge: bool | None, timeout: float | None, shrink: bool, as_json: bool) -> int:
     """Run one problem of a campaign again, alone, from its name such as fuzz1-0-all-8:17."""
+    from verification.dut.failure import NOT_RUN
     from verification.fuzz.campaign import parse_place
     from verification.fuzz.explain import explanations
     from verification.fuzz.shard import shrink_one
@@ -126,6 +127,8 @@ def replay(place: str, dut: str | None, judge: bool | None, timeout: float | Non
     try:
         problem = campaign.problem(index)
         verdict = examine(subject, problem)
+        if verdict.outcome == NOT_RUN:
+            raise refusal(f"{place} was not run on {subject.spec} ({verdict.detail}), expected a problem that the device does")
         if shrink and verdict.failed:
             problem = Problem.from_json(shrink_one(campaign.name, subject, index)["problem"])
             verdict = examine(subject, problem)

@@ -105,6 +105,9 @@ def summary(known: Sequence[Ledger]) -> list[str]:
         if len(ledger.covered) > 5:
             ranges += ", ..."
         counts = ", ".join(f"{count} {name}" for name, count in sorted(outcomes.items()))
+        counted = sum(outcomes.values())
+        if counted < ledger.problems:  # a shard that overlaps another says nothing of its part outside it
+            counts = f"of {counted} of them, in shards that do not overlap: {counts}"
         who, right = ledger.subject.names
         lines.append(
             f"{ledger.campaign.name}, {who} against {right}: {ledger.problems} problems ({ranges}), {compared} codes "

@@ -13,7 +13,8 @@ import click
 
 from qgru.fuzz_folder import EXAMPLES, REPORT, VECTORS, summary
 from qgru.progress import DELAY_SECONDS
-from qgru.run import EXACT, MISMATCH, print_json
+from qgru.run import EXACT, MISMATCH, print_json, refusal
+from verification.dut.failure import NOT_RUN
 from verification.fuzz.findings import Finding
 from verification.fuzz.hunt import Limits
 from verification.fuzz.ledger import Ledger
@@ -59,10 +60,11 @@ def counted(limits: Limits, quiet: bool) -> Iterator[Callable[..., None]]:
 
 
 def show(out: Path, known: Sequence[Ledger], found: list[Finding], as_json: bool, figures: dict[str, Any] | None) -> int:
-    """Print the result, and give the exit code.
+    """Print the result, and give the exit code; refused when no problem was run, which says nothing of anyone.
 
     figures  problems, seconds and workers of this run, or None
     """
+    _check_ran(out, known)
     if as_json:
         plain: dict[str, Any] = {"command": "fuzz" if figures else "fuzz merge", "out": str(out), "equal": not found}
         print_json({**plain, "campaigns": [_plain(ledger) for ledger in known], "findings": [f.plain() for f in found],
@@ -82,6 +84,15 @@ def show(out: Path, known: Sequence[Ledger], found: list[Finding], as_json: bool
     if found:
         click.echo(f"written: {out / VECTORS}, {out / EXAMPLES}, {out / REPORT}")
     return MISMATCH if found else EXACT
+
+
+def _check_ran(out: Path, known: Sequence[Ledger]) -> None:
+    shards = [entry for ledger in known for entry in ledger.shards.values()]
+    if any(count for entry in shards for outcome, count in entry["outcomes"].items() if outcome != NOT_RUN):
+        return
+    reasons = [reason for entry in shards for reason in sorted(entry["not_run"])]
+    why = f" ({reasons[0]})" if reasons else ""
+    raise refusal(f"{out} holds none of {sum(k.problems for k in known)} problems that was run{why}, expected at least one")
 
 
 def _plain(ledger: Ledger) -> dict[str, Any]:

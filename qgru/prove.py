@@ -17,9 +17,10 @@ import click
 from qgru.files import atomic_file, atomic_folder, check_file
 from qgru.options import Seconds
 from qgru.progress import progress
-from qgru.run import EXACT, MISMATCH, need, print_json, refusal
+from qgru.run import EXACT, MISMATCH, REFUSED, complain, need, print_json, refusal
 
 MAX_SHIFT = 4096
+SHOWN = 6  # names
 
 
 @click.command()
@@ -47,6 +48,8 @@ def command(
 
     NAME is an obligation, as --list shows them; all of them when none is given. Each one holds, is unknown (the queries that
     no answer came to in time are named), or has a counterexample, which is printed with the command that replays it.
+
+    Exit code 0: all hold; 1: one has a counterexample; 2: none has, but some are unknown.
     """
     need("z3")
     from verification.proofs.registry import chosen
@@ -86,7 +89,19 @@ def command(
         counts = {v: sum(r["result"] == v for r in results) for v in ("holds", "unknown", "counterexample")}
         queries = sum(r["queries"] for r in results)
         click.echo(f"{len(results)} obligations, {queries} queries: " + ", ".join(f"{n} {v}" for v, n in counts.items()))
-    return MISMATCH if any(r["result"] == "counterexample" for r in results) else EXACT
+    return _verdict(results)
+
+
+def _verdict(results: list[dict[str, Any]]) -> int:
+    """0 only when everything holds; what no answer came to is not proven, and not refuted either."""
+    if any(r["result"] == "counterexample" for r in results):
+        return MISMATCH
+    unknown = [r["name"] for r in results if r["result"] != "holds"]
+    if not unknown:
+        return EXACT
+    names = ", ".join(unknown[:SHOWN]) + (f" and {len(unknown) - SHOWN} more" if len(unknown) > SHOWN else "")
+    complain(f"{len(unknown)} of {len(results)} obligations are unknown ({names}), expected an answer; see --timeout")
+    return REFUSED
 
 
 @contextmanager

@@ -116,10 +116,11 @@ def _run(
     from verification.sweeps.summary import machine, summary
 
     on_gpu = device == "gpu"
+    least = min(sweeps, key=lambda s: s.size)
+    if first >= least.size:  # nothing of it would be run, and the others being equal says nothing of it
+        raise refusal(f"--range starts at {first}, expected an index below {least.size}, the inputs of {least.step}")
     whole = pieces(sweeps, GPU_PIECE if on_gpu else HOST_PIECE, first, last)
-    if not whole:
-        raise refusal(f"--range starts at {first}, expected an index below {max(s.size for s in sweeps)}")
-    journal = None if resume is None else Journal(resume, True)
+    journal = None if resume is None else Journal(resume, True, device)
     before = {} if journal is None else journal.done
     todo = [p for p in whole if p.key not in before]
     done = [before[p.key] | {"sweep": p.sweep} for p in whole if p.key in before]

@@ -24,9 +24,11 @@ from golden.spec.errors import ParameterError, QgruError
 MAX_BYTES = 2**32
 DEFLATE_LIMIT = 1032  # deflate never packs more than about this many bytes into one
 MAX_HEADER = 10_000
+MANY = 0xFFFF  # members that the end record of a zip archive stands for with "that many or more"
 DAMAGED = (
     zipfile.BadZipFile, zlib.error, EOFError, ValueError, RuntimeError, struct.error, MemoryError, LookupError, TypeError
 )  # fmt: skip
+_END = struct.Struct("<4s4H2LH")
 
 
 def read_npy(path: Path) -> np.ndarray:
@@ -63,33 +65,40 @@ def label(file: str, member: str) -> str:
     return f"{file}[{member if member.isprintable() else ascii(member)}]"
 
 
+def number_of_bytes(size: int) -> str:
+    """size, for the one sentence of an error; Python writes no number of more than 4300 digits."""
+    return f"{size} bytes" if size < 2**64 else "2**64 bytes or more"
+
+
 def _members(name: str, file: IO[bytes]) -> dict[str, np.ndarray | str]:
-    packed_size = file.seek(0, io.SEEK_END)
-    file.seek(0)
     arrays: dict[str, np.ndarray | str] = {}
     with zipfile.ZipFile(file) as archive:
-        check_members(name, archive, packed_size)
+        check_members(name, archive, file)
         for info in archive.infolist():
             if not info.filename.endswith(".npy"):
                 raise ParameterError(label(name, info.filename), "no .npy member", "members written by numpy.savez")
             key = info.filename.removesuffix(".npy")
-            if key in arrays:
-                raise ParameterError(label(name, key), "given twice", "each array once")
             with archive.open(info) as member:
                 arrays[key] = _array(label(name, key), member, info.file_size)
     return arrays
 
 
-def check_members(name: str, archive: zipfile.ZipFile, packed_size: int, stored_only: bool = False) -> None:
-    """Refuse an archive whose members claim more bytes than it can hold.
+def check_members(name: str, archive: zipfile.ZipFile, file: IO[bytes], stored_only: bool = False) -> None:
+    """Refuse an archive whose members claim more bytes than it can hold, or are not those that its end record counts.
 
-    packed_size  bytes of the file
+    file         what the archive was opened on; it is left at its end
     stored_only  whether compressed members are refused too
-    Raises       ParameterError naming the member
+    Raises       ParameterError naming the file or the member
     """
+    packed_size = file.seek(0, io.SEEK_END)
+    _check_count(name, archive, file, packed_size)
     total = packed = 0
+    names: set[str] = set()
     for info in archive.infolist():
         where = label(name, info.filename)
+        if info.filename in names:
+            raise ParameterError(label(name, info.filename.removesuffix(".npy")), "given twice", "each array once")
+        names.add(info.filename)
         if info.flag_bits & 1:
             raise ParameterError(where, "encrypted", "a plain member")
         if info.compress_type not in ((zipfile.ZIP_STORED,) if stored_only else (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)):
@@ -100,6 +109,19 @@ def check_members(name: str, archive: zipfile.ZipFile, packed_size: int, stored_
             raise ParameterError(where, f"said to hold {info.file_size} bytes", "no more than the archive can hold")
         if total > MAX_BYTES:
             raise ParameterError(name, f"said to hold {total} bytes or more", f"at most {MAX_BYTES} bytes")
+
+
+def _check_count(name: str, archive: zipfile.ZipFile, file: IO[bytes], size: int) -> None:
+    """Refuse a directory that hides members: zipfile reads on to its end, whatever number of them it should have."""
+    found = len(archive.infolist())
+    file.seek(max(0, size - _END.size - len(archive.comment)))
+    end = file.read(_END.size)
+    file.seek(0, io.SEEK_END)
+    if len(end) != _END.size or not end.startswith(b"PK\x05\x06"):
+        raise ParameterError(name, "an archive with other bytes at its end", "a zip archive that ends with its end record")
+    counted = _END.unpack(end)[4]
+    if counted != min(found, MANY):
+        raise ParameterError(name, f"an archive of {found} members", f"{counted} members, as its end record says")
 
 
 def _array(where: str, file: IO[bytes], size: int) -> np.ndarray | str:
@@ -119,7 +141,7 @@ def _array(where: str, file: IO[bytes], size: int) -> np.ndarray | str:
         raise ParameterError(where, f"an array of shape {list(shape)}", "sizes of at least 0")
     claimed, there = prod(shape) * dtype.itemsize, size - file.tell()
     if claimed != there:
-        raise ParameterError(where, f"{there} bytes of data", f"{claimed} bytes for {dtype} of shape {list(shape)}")
+        raise ParameterError(where, f"{there} bytes of data", f"{number_of_bytes(claimed)} for {dtype} of shape {list(shape)}")
     try:
         data = file.read(claimed)
     except DAMAGED as error:

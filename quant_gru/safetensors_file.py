@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from golden.spec.errors import ParameterError, QgruError
-from quant_gru.npy import label, shaped
+from quant_gru.npy import label, number_of_bytes, shaped
 
 MAX_HEADER = 100_000_000
 DTYPES = {
@@ -63,11 +63,11 @@ def _tensor(where: str, entry: Any, data: memoryview) -> np.ndarray | str:
     if not begin <= end <= len(data):
         raise ParameterError(where, f"at bytes {begin} to {end} of {len(data)}", "a place inside the file")
     if dtype not in DTYPES:
-        return dtype
+        return dtype if dtype.isprintable() else ascii(dtype)
     item = np.dtype(DTYPES[dtype])
     size = prod(shape) * item.itemsize
     if size != end - begin:
-        raise ParameterError(where, f"{end - begin} bytes of data", f"{size} bytes for {item} of shape {shape}")
+        raise ParameterError(where, f"{end - begin} bytes of data", f"{number_of_bytes(size)} for {item} of shape {shape}")
     return shaped(where, data[begin:end], item, shape)
 
 

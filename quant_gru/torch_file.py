@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import pickle
 import warnings
 import zipfile
@@ -29,7 +28,7 @@ def read_torch(path: Path) -> dict[str, np.ndarray | str]:
     with open(path, "rb") as file:
         try:
             with zipfile.ZipFile(file) as archive:
-                check_members(path.name, archive, file.seek(0, io.SEEK_END), stored_only=True)
+                check_members(path.name, archive, file, stored_only=True)
                 wrong = archive.testzip()  # torch.load does not look at the checksums
         except QgruError:
             raise

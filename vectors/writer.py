@@ -111,8 +111,10 @@ def _write_folder(path: str | os.PathLike[str], form: str, fill: Callable[[Path]
         _write(temporary / MANIFEST, text)
         os.chmod(temporary, 0o777 & ~_umask())
         _exchange(temporary, target, form)
-    except BaseException:
+    except BaseException as error:
         shutil.rmtree(temporary, ignore_errors=True)
+        if isinstance(error, OSError) and error.filename is None:  # a write that failed names no file by itself
+            raise OSError(error.errno, error.strerror or str(error), str(path)) from None
         raise
     return digest
 

@@ -121,12 +121,15 @@ def _unpack(name: str, packed: Any) -> np.ndarray:
         raise ParameterError(name, "of another form", f"an object with data, shape and dtype, one of {', '.join(DTYPES)}")
     if not isinstance(shape, list) or not all(type(n) is int and n >= 0 for n in shape):
         raise ParameterError(f"{name} shape", repr(shape)[:80], "a list of sizes")
+    kinds = (int, float) if dtype.startswith("float") else (bool,) if dtype == "bool" else (int,)
     try:
-        with np.errstate(over="ignore"):
-            return np.asarray(data, dtype).reshape(shape)
+        if all(type(v) in kinds for v in data):  # NumPy would take 1.5 for the integer 1
+            with np.errstate(over="ignore"):
+                return np.asarray(data, dtype).reshape(shape)
     except (ValueError, OverflowError):
-        found = f"{len(data)} numbers for {dtype} of shape {repr(shape)[:80]}"
-        raise ParameterError(name, found, "as many as the shape has, each in the range of its dtype") from None
+        pass
+    found = f"{len(data)} numbers for {dtype} of shape {repr(shape)[:80]}"
+    raise ParameterError(name, found, "as many as the shape has, each a number of its dtype")
 
 
 def _state(value: Any) -> DynamicState:

@@ -86,6 +86,10 @@ def test_json(folder, capsys):
         (["check", "--dut", "nothing"], "qgru: --dut is 'nothing', expected py:module:callable"),
         (["check", "--dut", SPEC, "--case", "nothing"], "--case is 'nothing', expected a case of the set"),
         (["check", "--dut", SPEC, "--timeout", "0", "--case", "derive"], "expected"),
+        (["check", "set", "--strict"], "qgru: --strict is given without --dut, expected it only with one"),
+        (["check", "set", "--no-chains"], "qgru: --chains or --no-chains is given without --dut, expected"),
+        (["check", "set", "--timeout", "60"], "qgru: --timeout is given without --dut, expected"),
+        (["check", "--dut", SPEC, "--device", "host"], "qgru: --device is given with --dut, expected it only without one"),
     ],
 )
 def test_bad_arguments(arguments, sentence, capsys):

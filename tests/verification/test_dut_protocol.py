@@ -124,6 +124,7 @@ def test_a_case_without_a_promised_output_is_not_run():
         ({"datapaths": {"*": [["h"]]}}, "datapaths is \"*: ['h']\""),
         ({"steps": "*"}, "steps is '*', expected a list of names, or an object"),
         ({"limits": {"T": 1.5}}, "limits is"),
+        ({"limits": {"T": -1}}, "limits is"),
         ({"datapaths": {"pot": ["nothing"]}}, "datapaths is 'pot: nothing'"),
     ],
 )

@@ -69,6 +69,22 @@ def test_a_journal_that_brings_code_or_damage_is_refused_and_nothing_is_written(
         assert out == "" and err.count("\n") == 2 and not (tmp_path / "out").exists()
 
 
+def test_a_campaign_of_which_nothing_was_run_is_not_exact(tmp_path, capsys):
+    (tmp_path / "none.py").write_text("def none(*a, **o): pass\n\nnone.capabilities = {'datapaths': []}\n")
+    dut = f"py:{tmp_path / 'none.py'}:none"
+    for more in ((), ("--json",)):
+        call = (tmp_path / f"out{len(more)}", "--dut", dut, "--datapath", "pot", "--examples", 3, "--workers", 0, *more)
+        assert fuzz(*call) == 2
+        out, err = capsys.readouterr()
+        assert out == "" and "holds none of 3 problems that was run (the datapath pot is not declared), expected" in err
+    assert fuzz(tmp_path / "idle", "--time", 0, "--workers", 0) == 2
+    assert "holds none of 0 problems that was run, expected" in capsys.readouterr().err
+    assert fuzz("replay", "fuzz1-0-pot-3:0", "--dut", dut) == 2
+    out, err = capsys.readouterr()
+    assert out == "" and "fuzz1-0-pot-3:0 was not run on py:" in err and "(the datapath pot is not declared)" in err
+    close()
+
+
 def test_findings_are_shrunk_grouped_and_written(wrong):
     out, code = wrong
     assert code == 1

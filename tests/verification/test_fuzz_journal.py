@@ -9,6 +9,7 @@ import random
 import pytest
 
 from golden.spec.errors import ParameterError
+from qgru.fuzz_folder import summary
 from verification.fuzz.campaign import Campaign
 from verification.fuzz.findings import shrunk_problem
 from verification.fuzz.group import chosen, groups
@@ -87,6 +88,11 @@ def test_a_damaged_line_inside_is_refused_with_its_number(tmp_path, line):
         (shard(0, 8) | {"outcomes": {"equal": 10**400}}, "where a whole number belongs"),
         (shard(0, 2**62 + 1), "where a whole number belongs"),
         (shard(0, 8) | {"findings": {}}, "findings {}"),
+        (shard(0, 8, finding(3)) | {"findings": []}, "outcomes {'differs': 1, 'equal': 7} with 0 findings"),
+        (shard(0, 8, finding(3), finding(3)), "outcomes {'differs': 2, 'equal': 6} with 1 findings"),
+        (shard(0, 8, finding(3)) | {"findings": [finding(3, outcome="hang")]}, "with 1 findings"),
+        (shard(0, 8) | {"outcomes": {"equal": 9}}, "outcomes {'equal': 9} and not_run {} of 8 problems"),
+        (shard(0, 8) | {"outcomes": {"equal": 7, "not run": 1}}, "'not run': 1} and not_run {} of 8 problems"),
         (shrunk(3) | {"problem": {}}, "problem {}"),
         (shrunk(3) | {"tried": float("nan")}, "nan where a whole number belongs"),
         (shrunk(3) | {"sizes": []}, "sizes []"),
@@ -159,6 +165,19 @@ def test_ranges():
     assert list(ledger.missing(None)) == [(0, 4), (9, 2**62)]
     assert list(Ledger(Campaign(), Subject()).missing(None)) == [(0, 2**62)]
     assert ledger.totals()[0] == 200  # the shard that overlaps is not counted twice
+
+
+def test_a_summary_says_of_how_many_problems_its_counts_are():
+    ledger = Ledger(Campaign(0, "pot", 3), Subject())
+    ledger.add_shard(shard(0, 8, finding(3)))
+    assert summary([ledger]) == [
+        "fuzz1-0-pot-3, twin against golden: 8 problems (0 to 7), 100 codes compared, 1 failures; 1 differs, 7 equal"
+    ]
+    ledger.add_shard(shard(4, 12, finding(9)))
+    assert summary([ledger]) == [
+        "fuzz1-0-pot-3, twin against golden: 12 problems (0 to 11), 100 codes compared, 2 failures; "
+        "of 8 of them, in shards that do not overlap: 1 differs, 7 equal"
+    ]
 
 
 def test_merging_is_associative_and_commutative():

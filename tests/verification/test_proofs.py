@@ -199,6 +199,22 @@ def test_a_timeout_of_any_size_is_taken(seconds, capsys):
     assert "1 holds" in capsys.readouterr().out
 
 
+def test_what_is_unknown_is_not_proven(capsys, monkeypatch):
+    from qgru import prove
+
+    plain = {"queries": 1, "seconds": 0.0, "unknown": ["all"], "counterexample": None}
+    unknown = {"name": "requantize", "result": "unknown", **plain}
+    monkeypatch.setattr(prove, "prove_one", lambda name, timeout: unknown)
+    for more in ((), ("--json",)):
+        assert main(["prove", "requantize", *more]) == 2
+        out, err = capsys.readouterr()
+        assert err.startswith("qgru: 1 of 1 obligations are unknown (requantize), expected an answer") and err.count("\n") == 1
+        assert json.loads(out)["results"] == [unknown] if more else "0 holds, 1 unknown, 0 counterexample" in out
+    monkeypatch.setattr(prove, "prove_one", lambda name, timeout: unknown | {"result": "counterexample"})
+    assert main(["prove", "requantize", "--json"]) == 1
+    capsys.readouterr()
+
+
 def test_a_timeout_that_is_no_number_is_refused(capsys):
     assert main(["prove", "requantize", "--timeout", "nan"]) == 2
     assert "'--timeout': nan is not a number of seconds." in capsys.readouterr().err

@@ -215,23 +215,23 @@ def test_processes_return_every_piece():
 def test_a_journal_goes_on_where_it_was_torn(tmp_path):
     path = tmp_path / "journal"
     whole = pieces([plan("direct")[0]], 100)
-    journal = Journal(path, False)
+    journal = Journal(path, False, "host")
     for piece in whole[:2]:
         journal.add(run_host(piece))
     journal.close()
     path.write_bytes(path.read_bytes() + b'{"compared": 100, "fir')
     with pytest.raises(ParameterError, match="a file that is not there yet"):
-        Journal(path, False)
-    again = Journal(path, True)
+        Journal(path, False, "host")
+    again = Journal(path, True, "host")
     assert list(again.done) == [p.key for p in whole[:2]] and path.read_bytes().count(b"\n") == 2
     again.add(run_host(whole[2]))
     again.close()
-    found = summary([entry | {"sweep": whole[0].sweep} for entry in Journal(path, True).done.values()])
+    found = summary([entry | {"sweep": whole[0].sweep} for entry in Journal(path, True, "host").done.values()])
     (row,) = found["steps"]
     assert (found["compared"], found["mismatches"], row["inputs"], row["whole"], row["sweeps"]) == (256, 0, 256, 1, 1)
     path.write_text('{"piece": 5}\n')
     with pytest.raises(ParameterError, match="expected a line of a sweep's journal"):
-        Journal(path, True)
+        Journal(path, True, "host")
 
 
 @pytest.mark.parametrize(

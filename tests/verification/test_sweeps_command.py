@@ -64,9 +64,25 @@ def test_a_piece_that_is_there_twice_must_be_alike(capsys, tmp_path):
     assert "j, ties_up s=3 [0:64] is there twice, and not alike, expected one outcome" in capsys.readouterr().err
 
 
+def test_what_was_run_on_another_device_is_run_again(capsys, tmp_path):
+    file = tmp_path / "j"
+    call = ["sweep", "ties_up", "--params", "s=3", "--range", "0:64", "--jobs", "1", "--json", "--resume", str(file)]
+    assert main(call) == 0 and json.loads(capsys.readouterr().out)["rate"] is not None
+    assert main(call) == 0 and json.loads(capsys.readouterr().out)["rate"] is None  # nothing was left to run
+    line = json.loads(file.read_text())
+    assert line["device"] == "host"
+    for other in (line | {"device": "gpu"}, {k: v for k, v in line.items() if k != "device"}):
+        file.write_text(json.dumps(other, sort_keys=True) + "\n")
+        assert main(call) == 0 and json.loads(capsys.readouterr().out)["rate"] is not None
+        assert [json.loads(text) for text in file.read_text().splitlines()][0] == other
+    assert list(Journal(file, True, "gpu").done) == []
+    file.write_text(json.dumps(line | {"device": "elsewhere"}, sort_keys=True) + "\n")
+    assert main(call) == 2 and "expected a line of a sweep's journal" in capsys.readouterr().err
+
+
 def test_a_journal_that_another_run_writes_to_is_refused(capsys, tmp_path):
     call = ["sweep", "ties_up", "--params", "s=3", "--range", "0:64", "--jobs", "1", "--resume", str(tmp_path / "journal")]
-    other = Journal(tmp_path / "journal", True)
+    other = Journal(tmp_path / "journal", True, "host")
     assert main(call) == 2
     assert "expected a file that no other qgru sweep writes to" in capsys.readouterr().err
     other.close()
@@ -122,6 +138,7 @@ def test_a_mismatch_is_reported_kept_and_replayed(capsys, tmp_path, monkeypatch)
         (["ties_up", "--range", "7:7"], "qgru: --range is '7:7', expected A:B with 0 <= A < B"),
         (["ties_up", "--range", "x"], "qgru: --range is 'x', expected A:B with 0 <= A < B"),
         (["direct", "--range", "256:300"], "qgru: --range starts at 256, expected an index below 256"),
+        (["ties_up", "direct", "--range", "256:300"], "qgru: --range starts at 256, expected an index below 256, the"),
         (["requantize", "--params", "M=1 s=40 zp=0 fmt=int8", "--range", "0:4", "--jobs", "1"], "qgru: shift is 40, expected"),
         (
             ["requantize", "--params", "M=1 s=4 zp=0 fmt=int99", "--range", "0:4", "--jobs", "1"],

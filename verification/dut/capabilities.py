@@ -78,8 +78,8 @@ def read_capabilities(plain: Any, spec: str) -> Capabilities:
     options, limits = plain.get("options", []), plain.get("limits", {})
     if not isinstance(options, list) or any(o not in (*OPTIONS, ANY) for o in options):
         raise refuse("options", options, f'a list of {", ".join(OPTIONS)}, or of "*" for all')
-    if not isinstance(limits, Mapping) or any(k not in LIMITS or type(v) is not int for k, v in limits.items()):
-        raise refuse("limits", limits, f"whole numbers for {', '.join(LIMITS)}")
+    if not isinstance(limits, Mapping) or any(k not in LIMITS or type(v) is not int or v < 0 for k, v in limits.items()):
+        raise refuse("limits", limits, f"whole numbers of at least 0 for {', '.join(LIMITS)}")
     listed = {}
     for name in ("steps", "datapaths"):
         try:

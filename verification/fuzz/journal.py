@@ -9,14 +9,17 @@ import fcntl
 import json
 import os
 import sys
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 from golden.spec.errors import ParameterError
+from verification.dut.failure import EQUAL, NOT_RUN
 from verification.fuzz.campaign import MAX_INDEX, Campaign
-from verification.fuzz.subject import Subject
+from verification.fuzz.subject import REFUSED, Subject
+from verification.naming import naming
 
 FILE = "journal.jsonl"
 LOCK = "lock"
@@ -62,15 +65,19 @@ class Journal:
 
     def add(self, entry: Entry) -> None:
         """Add a line; it is on the disk when this returns."""
-        self._file.write(json.dumps(entry, sort_keys=True, separators=(",", ":"), allow_nan=False).encode() + b"\n")
-        self._file.flush()
-        os.fsync(self._file.fileno())
+        with naming(self.folder / FILE):
+            self._file.write(json.dumps(entry, sort_keys=True, separators=(",", ":"), allow_nan=False).encode() + b"\n")
+            self._file.flush()
+            os.fsync(self._file.fileno())
         self.entries.append(entry)
 
     def close(self) -> None:
         """Close the file and let others in."""
-        self._file.close()
-        self._lock.close()
+        try:
+            with naming(self.folder / FILE):
+                self._file.close()
+        finally:
+            self._lock.close()
 
     def __enter__(self) -> Journal:
         return self
@@ -150,6 +157,7 @@ def check_entry(entry: Any, begun: bool) -> None:
                 raise ValueError(f"counts {counts!r}")
             for count in counts.values():
                 _index(count)
+        _check_counts(entry, stop - start)
     elif kind == "shrunk":
         _index(entry["index"])
         _index(entry["tried"])
@@ -167,6 +175,17 @@ def check_entry(entry: Any, begun: bool) -> None:
             raise ValueError(f"all {entry['all']!r}")
     else:
         raise ValueError(f"kind {kind!r}")
+
+
+def _check_counts(entry: Mapping[str, Any], problems: int) -> None:
+    """Raise ValueError unless the counts of a shard are those of its problems, and its failures are its findings."""
+    outcomes = Counter({name: count for name, count in entry["outcomes"].items() if count})
+    found = {f["index"]: f["outcome"] for f in entry["findings"]}
+    failures = Counter({name: count for name, count in outcomes.items() if name not in (EQUAL, NOT_RUN, REFUSED)})
+    if outcomes.total() != problems or sum(entry["not_run"].values()) != outcomes[NOT_RUN]:
+        raise ValueError(f"outcomes {dict(outcomes)} and not_run {entry['not_run']} of {problems} problems")
+    if len(found) != len(entry["findings"]) or Counter(found.values()) != failures:
+        raise ValueError(f"outcomes {dict(outcomes)} with {len(found)} findings")
 
 
 def subject_of(entry: Mapping[str, Any]) -> Subject:

@@ -66,7 +66,7 @@ class Ledger:
         return sum(stop - start for start, stop in self.covered)
 
     def totals(self) -> tuple[int, Counter[str], Counter[str]]:
-        """(codes compared, outcomes, reasons of what was not run), from shards that do not overlap."""
+        """(codes compared, outcomes, reasons of what was not run), from shards that do not overlap; of fewer problems then."""
         compared, outcomes, not_run, reached = 0, Counter[str](), Counter[str](), 0
         for start, stop in sorted(self.shards, key=lambda r: (r[0], -r[1])):
             if start >= reached:

@@ -19,6 +19,7 @@ import numpy as np
 
 from golden.spec.errors import ParameterError
 from verification.gpus import turns
+from verification.naming import naming
 from verification.sweeps.cupy_arrays import cupy_arrays
 from verification.sweeps.golden_side import golden_outputs, reals
 from verification.sweeps.sweep import STEPS, Sweep
@@ -30,6 +31,7 @@ HOST_PIECE, GPU_PIECE = 1 << 24, 1 << 32  # inputs of a line of the journal
 SAMPLE = 1 << 16
 _SAMPLED: set[str] = set()  # steps, by this process on its GPU
 MAX_BYTES = 1 << 30  # of a journal
+DEVICES = ("host", "gpu")
 BEGIN = b'{"compared": '  # of every line
 KEY = re.compile(r"(?P<step>[a-z_]+)(?: .*)? \[(?P<start>[0-9]{1,12}):(?P<stop>[0-9]{1,12})\]")  # Piece.key
 
@@ -179,10 +181,14 @@ def both_codes(sweep: Sweep, index: int, k: int) -> tuple[int, int, float | None
 class Journal:
     """Lines of JSON, each on the disk before it counts; a torn last line is dropped.
 
-    done  the lines of a run before, by piece
+    path    the file
+    device  "host" or "gpu": where the pieces are run; lines of the other one stay in the file and stand for nothing here
+    done    the lines of a run before, by piece
     """
 
-    def __init__(self, path: Path, resume: bool) -> None:
+    def __init__(self, path: Path, resume: bool, device: str) -> None:
+        self.path = path
+        self.device = device
         self.done: dict[str, dict[str, Any]] = {}
         if not resume and path.exists():
             raise ParameterError("--journal", repr(str(path)), "a file that is not there yet, or --resume")
@@ -205,26 +211,31 @@ class Journal:
         if path.is_file():
             if path.stat().st_size > MAX_BYTES:
                 raise ParameterError(str(path), f"{path.stat().st_size} bytes", f"at most {MAX_BYTES}")
+            known: dict[tuple[str | None, str], dict[str, Any]] = {}
             for line in path.read_bytes().splitlines(keepends=True):
                 if not line.endswith(b"\n") and (line.startswith(BEGIN) or BEGIN.startswith(line)):
                     break
                 entry = _entry(path, line)
-                if _said(self.done.setdefault(entry["piece"], entry)) != _said(entry):
+                where = entry.get("device"), entry["piece"]
+                if _said(known.setdefault(where, entry)) != _said(entry):
                     raise ParameterError(f"{path}, {entry['piece']}", "there twice, and not alike", "one outcome of a piece")
                 good += len(line)
+            self.done = {piece: entry for (device, piece), entry in known.items() if device == self.device}
             self._file.truncate(good)
 
     def add(self, outcome: Outcome) -> None:
         """Add a piece."""
-        entry = outcome.plain()
-        self._file.write(json.dumps(entry, sort_keys=True).encode() + b"\n")
-        self._file.flush()
-        os.fsync(self._file.fileno())
+        entry = outcome.plain() | {"device": self.device}
+        with naming(self.path):
+            self._file.write(json.dumps(entry, sort_keys=True).encode() + b"\n")
+            self._file.flush()
+            os.fsync(self._file.fileno())
         self.done[entry["piece"]] = entry
 
     def close(self) -> None:
         """Close the file."""
-        self._file.close()
+        with naming(self.path):
+            self._file.close()
 
 
 def _entry(path: Path, line: bytes) -> dict[str, Any]:
@@ -237,6 +248,7 @@ def _entry(path: Path, line: bytes) -> dict[str, Any]:
             and (entry["mismatches"] == 0 if first is None else [type(n) for n in first] == [int, int])
             and type(entry["seconds"]) in (int, float)
             and 0 <= entry["seconds"] < 2**62
+            and entry.get("device") in (None, *DEVICES)  # None: from before lines said it
             and _of_its_piece(entry)
         )
     except (ValueError, KeyError, TypeError, RecursionError):
