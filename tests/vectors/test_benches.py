@@ -193,6 +193,23 @@ def test_c_harness_prints_the_first_difference(tmp_path: Path) -> None:
     assert status == 1 and found.startswith("row 2: q is 0, expected -8; v -1; case requantize-9 [M-5] flags: "), found
 
 
+@pytest.mark.parametrize(("write", "row"), [("", 0), ("if (calls++ == 0) *acc = 0;", 1)], ids=["never", "in-the-first-row"])
+def test_c_harness_finds_an_output_that_is_not_written(tmp_path: Path, write: str, row: int) -> None:
+    """Every row gives the accumulator 0: what a row leaves unwritten is taken neither for it nor for that of the row before."""
+    require("gcc")
+    constants = {"k": 0, "zp": 3, "bits": 8, "signed": 1}
+    threes = np.full(3, 3)
+    write_benches([step_case("blend-0", "zoneout_blend", constants, {"h_prev": threes, "h_new": threes})], tmp_path)
+    unused = "".join(f"(void){name}; " for name in ("k", "zp", "bits", "is_signed", "h_prev", "acc", "calls"))
+    body = f"static int calls;\n    {unused}\n    *h = h_new;\n    {write}"
+    text = f'#include "dut.h"\n{c_prototype("zoneout_blend")}\n{{\n    {body}\n}}\n'
+    (tmp_path / "dut.c").write_text(text, encoding="ascii")
+    status, found = run(["gcc", "-std=c99", "-Wall", "-Wextra", "-Werror", "harness.c", "dut.c", "-o", "harness"], tmp_path)
+    assert status == 0, found
+    status, found = run([tmp_path / "harness"], tmp_path)
+    assert status == 1 and found.startswith(f"row {row}: acc is -1, expected 0; h_prev 3 h_new 3;"), found
+
+
 def cell(folder: Path) -> tuple[CellBench, Path]:
     """A drawn cell of datapath M and its bench."""
     (bench,) = write_benches(cell_cases("mshift", 1), folder)
