@@ -56,7 +56,8 @@ def test_a_choice(folder, tmp_path, choice):
     ("choice", "sentence"),
     [
         (["--case", "nothing"], "--case is 'nothing'"),
-        (["--case", "mask"], "has no case for a bench of mask"),
+        (["--case", "mask"], "--case is 'mask', of which no bench is made, expected a step, or a static run forward"),
+        (["--case", "cell-a", "--case", "moving"], "--case is 'moving', of which no bench is made"),
         (["--step", "linear"], "has no case for a bench of linear"),
     ],
 )
