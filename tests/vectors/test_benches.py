@@ -15,7 +15,9 @@ from vectors.benches_c import c_harness, c_header, c_prototype
 from vectors.benches_cells import CellBench
 from vectors.benches_cocotb import cocotb_bench, cocotb_parameters
 from vectors.benches_write import write_benches
+from vectors.reader import open_set
 from vectors.steps import STEPS
+from vectors.writer import export_set, write_set
 from verification.dut.library import HEADER
 
 CONSTANTS = {"M": 3, "s": 1, "zp": -7, "bits": 8, "signed": 1}
@@ -208,6 +210,30 @@ def test_c_harness_finds_an_output_that_is_not_written(tmp_path: Path, write: st
     assert status == 0, found
     status, found = run([tmp_path / "harness"], tmp_path)
     assert status == 1 and found.startswith(f"row {row}: acc is -1, expected 0; h_prev 3 h_new 3;"), found
+
+
+@pytest.mark.parametrize("second", ["a_b", "A.b"])
+def test_two_cases_with_one_name_in_c_are_refused(tmp_path: Path, second: str) -> None:
+    """A header, a package or a bench of the one would stand for the other: only the first would be tested."""
+    cases = [step_case(id, "requantize", CONSTANTS, {"v": np.array([0, 1])}) for id in ("a-b", second)]
+    said = f"case id is '{second}', expected another name in C and SystemVerilog than 'a-b' has"
+    write_set(tmp_path / "set", cases, seed=0, version="0")
+    for form in ("hex", "c"):
+        with pytest.raises(ParameterError, match=said):
+            export_set(open_set(tmp_path / "set"), tmp_path / form, form)
+    export_set(open_set(tmp_path / "set"), tmp_path / "bin", "bin")
+    with pytest.raises(ParameterError, match=said):
+        write_benches(cases, tmp_path / "benches")
+
+
+def test_an_id_that_starts_with_a_digit(tmp_path: Path) -> None:
+    require("gcc", "iverilog", "vvp")
+    write_benches([step_case("2x-1", "requantize", CONSTANTS, {"v": np.array([0, 1, -1])})], tmp_path)
+    status, found = icarus(tmp_path, "tb_all", [*sorted(tmp_path.glob("tb_*.sv")), *rtl(*SOURCES)])
+    assert (status, found) == (0, "PASS 2x-1 3 rows\n")
+    compile((tmp_path / "test_2x_1.py").read_text(encoding="ascii"), "test_2x_1.py", "exec")
+    status, found = run(["gcc", "-std=c99", "-Wall", "-Wextra", "-pedantic", "-Werror", "-c", "harness.c"], tmp_path)
+    assert status == 0, found
 
 
 def cell(folder: Path) -> tuple[CellBench, Path]:
