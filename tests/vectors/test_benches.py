@@ -236,6 +236,18 @@ def test_an_id_that_starts_with_a_digit(tmp_path: Path) -> None:
     assert status == 0, found
 
 
+@pytest.mark.parametrize(("top", "said"), [("tb_requantize_9", "before the bench; case"), ("tb_all", "before the 1 benches")])
+def test_a_design_that_ends_the_simulation_has_not_passed(tmp_path: Path, top: str, said: str) -> None:
+    require("iverilog", "vvp")
+    bench, path = requantize(tmp_path)
+    design = tmp_path / "dut.sv"
+    design.write_text(rtl(SOURCES[0])[0].read_text(encoding="ascii"), encoding="ascii")
+    change(design, "endmodule", "  initial #2 $finish;\nendmodule")
+    sources = [path, *([tmp_path / "tb_all.sv"] if top == "tb_all" else []), design, *rtl(SOURCES[1])]
+    status, text = icarus(tmp_path, top, sources)
+    assert status == 1 and "PASS" not in text and f"the simulation ended {said}" in text, text
+
+
 def cell(folder: Path) -> tuple[CellBench, Path]:
     """A drawn cell of datapath M and its bench."""
     (bench,) = write_benches(cell_cases("mshift", 1), folder)

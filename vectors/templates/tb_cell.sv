@@ -2,7 +2,9 @@
 // dut_${datapath}_cell.svh, which is included below, puts the design in: it connects the names declared here.
 // Run in the folder of the case, for example
 //   iverilog -g2012 -I RTL -o tb.vvp tb_${datapath}_cell.sv RTL/*.sv && vvp tb.vvp
-module $module;
+module $module #(
+    parameter integer ALONE = 1  // 0 in tb_all
+);
   localparam integer T = $steps;
   localparam integer N = $batch;
   localparam integer C = $inputs;
@@ -124,6 +126,7 @@ $checks
 
   initial begin
     failed = 1'b0;
+    ended = 1'b0;
     clk = 1'b0;
     rst = 1'b1;
     start = 1'b0;
@@ -137,5 +140,10 @@ $checks
     for (t = 0; t < T && !failed; t = t + 1)
       for (n = 0; n < N && !failed; n = n + 1) run_cell;
     if (!failed) $$display("PASS $case %0d rows", T * N);
+    ended = 1'b1;
   end
+
+  // a simulation that something else ends, a $$finish of the design for one, has not passed
+  final if (ALONE != 0 && failed !== 1'b1 && ended !== 1'b1)
+    $$fatal(1, "the simulation ended before the bench; $note");
 endmodule
