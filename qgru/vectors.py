@@ -131,8 +131,8 @@ def convert(path: str, out: str, form: str) -> int:
 def benches(path: str, out: str, ids: tuple[str, ...], steps: tuple[str, ...], prefix: str) -> int:
     """Write self-checking benches of SET to the new folder OUT: SystemVerilog, cocotb and C99, with the files that they read.
 
-    Every step case has a bench, and so has every static sequence case without zoneout and mask that reads forward, of
-    datapath P where its activations are piecewise linear.
+    Every step case has a bench, and so has every static sequence case without zoneout and mask that reads forward and has
+    a step, of datapath P where its activations are piecewise linear.
     """
     from qgru.files import atomic_folder
     from vectors.benches_write import bench_name, write_benches
@@ -145,7 +145,7 @@ def benches(path: str, out: str, ids: tuple[str, ...], steps: tuple[str, ...], p
     names = {id: bench_name(opened[id]) for id in ids or tuple(opened)}
     bare = [id for id in ids if names[id] is None]
     if bare:
-        wanted = "a step, or a static run forward without zoneout and mask, of datapath P with piecewise linear activations"
+        wanted = "a step, or a static run forward, not empty, without zoneout and mask, on datapath P piecewise linear"
         raise refusal(f"--case is {bare[0]!r}, of which no bench is made, expected {wanted}")
     chosen = [id for id, name in names.items() if name is not None and (not steps or name in steps)]
     if not chosen:
