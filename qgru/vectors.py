@@ -131,7 +131,8 @@ def convert(path: str, out: str, form: str) -> int:
 def benches(path: str, out: str, ids: tuple[str, ...], steps: tuple[str, ...], prefix: str) -> int:
     """Write self-checking benches of SET to the new folder OUT: SystemVerilog, cocotb and C99, with the files that they read.
 
-    Every step case has a bench, and so has every static sequence case without zoneout that reads forward.
+    Every step case has a bench, and so has every static sequence case without zoneout and mask that reads forward and has
+    a step, of datapath P where its activations are piecewise linear.
     """
     from qgru.files import atomic_folder
     from vectors.benches_write import bench_name, write_benches
@@ -142,6 +143,10 @@ def benches(path: str, out: str, ids: tuple[str, ...], steps: tuple[str, ...], p
         if id not in opened:
             raise refusal(f"--case is {id!r}, expected one of the {len(opened)} cases of {path}")
     names = {id: bench_name(opened[id]) for id in ids or tuple(opened)}
+    bare = [id for id in ids if names[id] is None]
+    if bare:
+        wanted = "a step, or a static run forward, not empty, without zoneout and mask, on datapath P piecewise linear"
+        raise refusal(f"--case is {bare[0]!r}, of which no bench is made, expected {wanted}")
     chosen = [id for id, name in names.items() if name is not None and (not steps or name in steps)]
     if not chosen:
         raise refusal(f"{path} has no case for a bench of {', '.join(steps or ids) or 'any step'}, expected at least one")

@@ -147,6 +147,7 @@ def step_bench(bench: StepBench, folder: str = "") -> str:
         step=bench.step,
         clause=step.clause,
         module=bench.module,
+        note=bench.note,
         svh=f"{folder}{bench.case}.svh",
         package=bench.package,
         dut=f"dut_{bench.step}",
@@ -162,8 +163,15 @@ def step_bench(bench: StepBench, folder: str = "") -> str:
 
 def suite_bench(modules: Sequence[str], name: str = "tb_all") -> str:
     """A module that holds several benches, so that one binary runs them all."""
-    lines = "".join(f"  {module} {module}_i ();\n" for module in modules)
-    return f"// Every bench below runs; the first difference ends the simulation.\nmodule {name};\n{lines}endmodule\n"
+    lines = "".join(f"  {module} #(.ALONE(0)) {module}_i ();\n" for module in modules)
+    looks = "".join(
+        f"    failed = failed | ({m}_i.failed === 1'b1);\n    ended = ended & ({m}_i.ended === 1'b1);\n" for m in modules
+    )
+    end = f'    if (!failed && !ended) $fatal(1, "the simulation ended before the {len(modules)} benches");\n'
+    return (
+        f"// Every bench below runs; the first difference ends the simulation.\nmodule {name};\n{lines}  logic failed;\n"
+        f"  logic ended;\n  final begin\n    failed = 1'b0;\n    ended = 1'b1;\n{looks}{end}  end\nendmodule\n"
+    )
 
 
 def _listed(items: Sequence[str]) -> str:

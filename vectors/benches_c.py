@@ -35,7 +35,8 @@ def c_prototype(step: str) -> str:
     """The function that a port gives for a step.
 
     Constants first, then the table, then the inputs; one output is returned, several are written through pointers. Vector
-    inputs are `lanes` and a pointer. A gate of datapath P gets its table as kind (0 direct, 1 piecewise linear, 2 piecewise
+    inputs are `lanes` and a pointer. Before each call every output holds another number than the expected one, so that one
+    that is not written is found. A gate of datapath P gets its table as kind (0 direct, 1 piecewise linear, 2 piecewise
     quadratic), segments and the arrays in the order of vectors.benches.TABLE_ARRAYS.
     """
     s = STEPS[step]
@@ -112,7 +113,8 @@ def _case(bench: StepBench) -> str:
         only = step.outputs[0]
         call = f"        got_{only.name} = dut_{bench.step}({', '.join(arguments)});\n"
     else:
-        call = f"        dut_{bench.step}({', '.join([*arguments, *(f'&got_{c.name}' for c in step.outputs)])});\n"
+        spoil = "".join(f"        got_{c.name} = ~({c_type(c)}){c_name(bench, c.name)}[row];\n" for c in step.outputs)
+        call = f"{spoil}        dut_{bench.step}({', '.join([*arguments, *(f'&got_{c.name}' for c in step.outputs)])});\n"
     declared = "".join(f"    {c_type(c)} got_{c.name} = 0;\n" for c in step.outputs)
     buffers = [line for line in lines if "static" in line or "const arrays" in line]
     fills = [line for line in lines if line not in buffers]

@@ -190,8 +190,10 @@ def _pot_parameters(bench: CellBench, folder: str) -> list[str]:
 def cell_bench_of(case: Case) -> CellBench:
     """What the bench of a sequence case needs to know.
 
-    Raises ParameterError for a run that is no sequence of single cells: dynamic ranges, backwards, a mask, zoneout
+    Raises ParameterError for a run that is no sequence of single cells: dynamic ranges, backwards, a mask, zoneout, no step
     """
+    if case.x.shape[0] == 0:  # any design would pass
+        raise ParameterError(f"{case.id} x", "without a step", "at least one step, which a bench can compare")
     for name, plain in (("reverse", False), ("mask", None), ("zoneout", 0.0)):
         found = getattr(case, name)
         if found is not plain and (plain is None or found != plain):

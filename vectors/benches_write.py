@@ -13,6 +13,7 @@ from vectors.benches_cells import CellBench, cell_bench, cell_bench_of
 from vectors.benches_cocotb import cocotb_bench
 from vectors.case import Case
 from vectors.formats import cheader, hexfile
+from vectors.formats.symbols import claim_name
 from vectors.kinds import pack_case
 from vectors.step_case import StepCase
 
@@ -27,15 +28,19 @@ def write_benches(cases: Iterable[StepCase | Case], folder: Path, prefix: str | 
     folder  made when it is missing; files of the same names are replaced
     prefix  the folder as a simulator finds it (default: its absolute path)
     Returns the benches, in the order of the cases
+    Raises ParameterError for two ids that have one name in C and SystemVerilog
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     root = f"{folder.absolute() if prefix is None else prefix}/"
     benches: list[StepBench | CellBench] = []
+    known: dict[str, str] = {}
     for case in cases:
         bench = bench_of(case)
         if bench is None:
             continue
+        benches.append(bench)
+        claim_name(bench.case, known)
         entry, arrays = pack_case(case)
         for form in (hexfile, cheader):
             _write(folder, form.render({}, [(entry, arrays)]))
@@ -44,7 +49,6 @@ def write_benches(cases: Iterable[StepCase | Case], folder: Path, prefix: str | 
         if isinstance(bench, StepBench):
             files[f"test_{bench.module.removeprefix('tb_')}.py"] = cocotb_bench(bench, where)
         _write(folder, {name: text.encode("ascii") for name, text in files.items()})
-        benches.append(bench)
     steps = [b for b in benches if isinstance(b, StepBench)]
     texts = {
         "tb_all.sv": suite_bench([b.module for b in benches]),

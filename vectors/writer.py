@@ -18,6 +18,7 @@ from vectors.canonical import plain
 from vectors.errors import VectorError
 from vectors.files import MANIFEST, MAX_FILE, MAX_MANIFEST, read_file
 from vectors.formats import FORMAT as FORMS
+from vectors.formats.symbols import claim_name
 from vectors.kinds import AnyCase, pack_case
 from vectors.manifest import FORMAT_VERSION, FORMATS, case_file, format_name, read_manifest, seal
 from vectors.notes import notes, sentence
@@ -72,10 +73,13 @@ def export_set(source: VectorSet, path: str | os.PathLike[str], form: str) -> st
     source  an open set of any format; each case is read and checked on the way
     path    as in write_set, for a set of this format
     form    npz, hex, c, bin or wycheproof
-    Raises  VectorError when the source is damaged or path holds something else
+    Raises  VectorError when the source is damaged or path holds something else, ParameterError for two ids with one name in C
     """
     if form not in FORMATS:
         raise ParameterError("format", repr(form), f"one of {', '.join(FORMATS)}")
+    known: dict[str, str] = {}
+    for id in source if form in ("hex", "c") else ():
+        claim_name(id, known)
 
     def fill(folder: Path) -> dict[str, Any]:
         kept = {k: v for k, v in source.manifest.items() if k not in ("cases", "files", "sha256", "format")}

@@ -76,6 +76,9 @@ def dut(pytestconfig: pytest.Config) -> Iterator[Any]:
         raise pytest.UsageError(str(error)) from None
     with device:
         yield device
+        late = device.close()
+    if late:
+        pytest.fail(f"{spec}: {late} bytes came after the end of the last answer", pytrace=False)
 
 
 @pytest.fixture(scope="session")

@@ -193,8 +193,9 @@ def test_another_right_cell_passes(suites: dict[str, Suite], tmp_path: Path, edi
     [
         ([(r"done <= 1'b1", "done <= 1'b0")], "no done after"),
         ([("(stage_unit =) unit", r"\1 16'bx"), (r"(assign stage_(?!unit|valid)\w+ =) \S+;", r"\1 64'bx;")], "unit X"),
+        ([(r"if \(start\) begin", "if (1'b1) begin")], "expected"),
     ],
-    ids=["never-done", "unknown-unit"],
+    ids=["never-done", "unknown-unit", "never-waits-for-start"],
 )
 def test_a_cell_that_shows_nothing_is_found(
     suites: dict[str, Suite], tmp_path: Path, edits: list[tuple[str, str]], words: str

@@ -15,7 +15,9 @@ from vectors.benches_c import c_harness, c_header, c_prototype
 from vectors.benches_cells import CellBench
 from vectors.benches_cocotb import cocotb_bench, cocotb_parameters
 from vectors.benches_write import write_benches
+from vectors.reader import open_set
 from vectors.steps import STEPS
+from vectors.writer import export_set, write_set
 from verification.dut.library import HEADER
 
 CONSTANTS = {"M": 3, "s": 1, "zp": -7, "bits": 8, "signed": 1}
@@ -191,6 +193,59 @@ def test_c_harness_prints_the_first_difference(tmp_path: Path) -> None:
     assert status == 0, found
     status, found = run([tmp_path / "harness"], tmp_path)
     assert status == 1 and found.startswith("row 2: q is 0, expected -8; v -1; case requantize-9 [M-5] flags: "), found
+
+
+@pytest.mark.parametrize(("write", "row"), [("", 0), ("if (calls++ == 0) *acc = 0;", 1)], ids=["never", "in-the-first-row"])
+def test_c_harness_finds_an_output_that_is_not_written(tmp_path: Path, write: str, row: int) -> None:
+    """Every row gives the accumulator 0: what a row leaves unwritten is taken neither for it nor for that of the row before."""
+    require("gcc")
+    constants = {"k": 0, "zp": 3, "bits": 8, "signed": 1}
+    threes = np.full(3, 3)
+    write_benches([step_case("blend-0", "zoneout_blend", constants, {"h_prev": threes, "h_new": threes})], tmp_path)
+    unused = "".join(f"(void){name}; " for name in ("k", "zp", "bits", "is_signed", "h_prev", "acc", "calls"))
+    body = f"static int calls;\n    {unused}\n    *h = h_new;\n    {write}"
+    text = f'#include "dut.h"\n{c_prototype("zoneout_blend")}\n{{\n    {body}\n}}\n'
+    (tmp_path / "dut.c").write_text(text, encoding="ascii")
+    status, found = run(["gcc", "-std=c99", "-Wall", "-Wextra", "-Werror", "harness.c", "dut.c", "-o", "harness"], tmp_path)
+    assert status == 0, found
+    status, found = run([tmp_path / "harness"], tmp_path)
+    assert status == 1 and found.startswith(f"row {row}: acc is -1, expected 0; h_prev 3 h_new 3;"), found
+
+
+@pytest.mark.parametrize("second", ["a_b", "A.b"])
+def test_two_cases_with_one_name_in_c_are_refused(tmp_path: Path, second: str) -> None:
+    """A header, a package or a bench of the one would stand for the other: only the first would be tested."""
+    cases = [step_case(id, "requantize", CONSTANTS, {"v": np.array([0, 1])}) for id in ("a-b", second)]
+    said = f"case id is '{second}', expected another name in C and SystemVerilog than 'a-b' has"
+    write_set(tmp_path / "set", cases, seed=0, version="0")
+    for form in ("hex", "c"):
+        with pytest.raises(ParameterError, match=said):
+            export_set(open_set(tmp_path / "set"), tmp_path / form, form)
+    export_set(open_set(tmp_path / "set"), tmp_path / "bin", "bin")
+    with pytest.raises(ParameterError, match=said):
+        write_benches(cases, tmp_path / "benches")
+
+
+def test_an_id_that_starts_with_a_digit(tmp_path: Path) -> None:
+    require("gcc", "iverilog", "vvp")
+    write_benches([step_case("2x-1", "requantize", CONSTANTS, {"v": np.array([0, 1, -1])})], tmp_path)
+    status, found = icarus(tmp_path, "tb_all", [*sorted(tmp_path.glob("tb_*.sv")), *rtl(*SOURCES)])
+    assert (status, found) == (0, "PASS 2x-1 3 rows\n")
+    compile((tmp_path / "test_2x_1.py").read_text(encoding="ascii"), "test_2x_1.py", "exec")
+    status, found = run(["gcc", "-std=c99", "-Wall", "-Wextra", "-pedantic", "-Werror", "-c", "harness.c"], tmp_path)
+    assert status == 0, found
+
+
+@pytest.mark.parametrize(("top", "said"), [("tb_requantize_9", "before the bench; case"), ("tb_all", "before the 1 benches")])
+def test_a_design_that_ends_the_simulation_has_not_passed(tmp_path: Path, top: str, said: str) -> None:
+    require("iverilog", "vvp")
+    bench, path = requantize(tmp_path)
+    design = tmp_path / "dut.sv"
+    design.write_text(rtl(SOURCES[0])[0].read_text(encoding="ascii"), encoding="ascii")
+    change(design, "endmodule", "  initial #2 $finish;\nendmodule")
+    sources = [path, *([tmp_path / "tb_all.sv"] if top == "tb_all" else []), design, *rtl(SOURCES[1])]
+    status, text = icarus(tmp_path, top, sources)
+    assert status == 1 and "PASS" not in text and f"the simulation ended {said}" in text, text
 
 
 def cell(folder: Path) -> tuple[CellBench, Path]:

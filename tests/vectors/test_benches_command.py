@@ -18,7 +18,7 @@ X = np.arange(12).reshape(3, 2, 2) - 6
 
 @pytest.fixture
 def folder(tmp_path):
-    """A set with a step, a cell, and runs of which no bench is made: a mask, zoneout, moving ranges."""
+    """A set with a step, a cell, and runs of which no bench is made: a mask, zoneout, no step, moving ranges."""
     p = mshift_set()
     mask = np.arange(12).reshape(3, 2, 2) % 2
     constants = {"M": 3, "s": 1, "zp": -7, "bits": 8, "signed": 1}
@@ -26,6 +26,7 @@ def folder(tmp_path):
         step_case("requantize-a", "requantize", constants, {"v": np.array([0, 1, -1, 100, -100])}),
         case_from_trace("cell-a", p, X, None, forward(p, X), group="cells"),
         case_from_trace("mask", p, X, None, forward(p, X, mask=mask, training=True), group="runs", mask=mask, training=True),
+        case_from_trace("empty", p, X[:0], None, forward(p, X[:0]), group="runs"),
         case_from_trace("zoneout", p, X, None, forward(p, X, zoneout=0.5), group="runs", zoneout=0.5),
         case_from_trace(
             "moving", dynamic_set(), X.astype(np.float32), None, forward(dynamic_set(), X.astype(np.float32)), group="runs"
@@ -56,7 +57,9 @@ def test_a_choice(folder, tmp_path, choice):
     ("choice", "sentence"),
     [
         (["--case", "nothing"], "--case is 'nothing'"),
-        (["--case", "mask"], "has no case for a bench of mask"),
+        (["--case", "mask"], "--case is 'mask', of which no bench is made, expected a step, or a static"),
+        (["--case", "empty"], "--case is 'empty', of which no bench is made, expected a step, or a static"),
+        (["--case", "cell-a", "--case", "moving"], "--case is 'moving', of which no bench is made"),
         (["--step", "linear"], "has no case for a bench of linear"),
     ],
 )

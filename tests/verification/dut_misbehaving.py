@@ -81,3 +81,7 @@ while True:
     else:
         out.write(answer(request, payload))
     out.flush()
+    if request.get("id") == "late":  # the same answer once more, when nobody looks at it any longer
+        time.sleep(0.3)
+        out.write(answer(request, payload))
+        out.flush()

@@ -149,6 +149,13 @@ def test_programs():
     expect(outcomes(program, between((id, 0) for id in wanted)), wanted)
 
 
+def test_what_comes_after_the_last_answer_is_seen_too():
+    program = f"cmd:{sys.executable} {HERE / 'dut_misbehaving.py'}"
+    found = outcomes(program, [requantize("good", 0), requantize("late", 0), run_case("not-declared")])
+    assert {id: o.outcome for id, o in found.items()} == {"good": "equal", "late": "overrun", "not-declared": "not run"}
+    assert "bytes came after the end of the last answer" in found["late"].detail
+
+
 @pytest.mark.parametrize("seconds", [1e10, 1e300, float("inf")])
 def test_a_timeout_without_end(seconds):
     program = f"cmd:{sys.executable} {HERE / 'dut_misbehaving.py'}"

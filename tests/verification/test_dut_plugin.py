@@ -62,6 +62,16 @@ def test_a_run_with_a_device(folder):
     assert "--case wrong" in text and "2 failed, 2 passed, 1 skipped" in text
 
 
+def test_what_comes_after_the_last_answer_is_an_error(tmp_path):
+    write_set(tmp_path / "set", [requantize("late")], seed=0, version="0")
+    every = "def test_every_case(qgru_case, assert_bit_exact):\n    assert_bit_exact(qgru_case)\n"
+    (tmp_path / "test_it.py").write_text(every)
+    (tmp_path / "pytest.ini").write_text("[pytest]\n")
+    program = f"cmd:{sys.executable} {DEVICES.with_name('dut_misbehaving.py')}"
+    code, text = run(tmp_path, "--qgru-dut", program, "--qgru-vectors", str(tmp_path / "set"))
+    assert code == 1 and "bytes came after the end of the last answer" in text and "1 passed, 1 error" in text, text
+
+
 def test_a_run_without_one(folder):
     code, text = run(folder, "--qgru-vectors", str(folder / "set"))
     assert code == 0 and "no device under test: give --qgru-dut SPEC" in text

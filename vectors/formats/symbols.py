@@ -37,8 +37,19 @@ class Symbol(NamedTuple):
 
 
 def identifier(text: str) -> str:
-    """text with everything but letters, digits and _ replaced by _."""
-    return re.sub(r"[^A-Za-z0-9_]", "_", text)
+    """text with everything but letters, digits and _ replaced by _, and a _ before a digit at its start."""
+    return re.sub(r"^(?=[0-9])|[^A-Za-z0-9_]", "_", text)
+
+
+def claim_name(id: str, known: dict[str, str]) -> None:
+    """Enter the name of a case in C and SystemVerilog; macros are in capitals, and a name has no "-" or ".".
+
+    known   name in capitals -> id of the case that has it
+    Raises  ParameterError when another case has the name
+    """
+    first = known.setdefault(identifier(id).upper(), id)
+    if first != id:
+        raise ParameterError("case id", repr(id), f"another name in C and SystemVerilog than {first!r} has")
 
 
 def symbols(entry: Mapping[str, Any]) -> list[Symbol]:

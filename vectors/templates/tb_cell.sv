@@ -2,7 +2,9 @@
 // dut_${datapath}_cell.svh, which is included below, puts the design in: it connects the names declared here.
 // Run in the folder of the case, for example
 //   iverilog -g2012 -I RTL -o tb.vvp tb_${datapath}_cell.sv RTL/*.sv && vvp tb.vvp
-module $module;
+module $module #(
+    parameter integer ALONE = 1  // 0 in tb_all
+);
   localparam integer T = $steps;
   localparam integer N = $batch;
   localparam integer C = $inputs;
@@ -108,12 +110,23 @@ $checks
           $$fatal(1, "t %0d n %0d unit %0d: lane of h_new is %h, expected %h; $note", t, n, u,
                   h_new[$h_bits*u+:$h_bits], want[BASE_h_new+(t*N+n)*H+u][$h_bits-1:0]);
         end
-      tick;  // a cell that says done with its last unit is idle after it
+      idle;  // as is a cell that says done with its last unit
+    end
+  endtask
+
+  // a few clocks without start, with other operands: a cell does nothing then
+  task idle;
+    begin
+      tick;
+      x = ~x;
+      h = ~h;
+      for (u = 0; u < 3; u = u + 1) tick;
     end
   endtask
 
   initial begin
     failed = 1'b0;
+    ended = 1'b0;
     clk = 1'b0;
     rst = 1'b1;
     start = 1'b0;
@@ -123,8 +136,14 @@ $checks
     tick;
     tick;
     rst = 1'b0;
+    idle;
     for (t = 0; t < T && !failed; t = t + 1)
       for (n = 0; n < N && !failed; n = n + 1) run_cell;
     if (!failed) $$display("PASS $case %0d rows", T * N);
+    ended = 1'b1;
   end
+
+  // a simulation that something else ends, a $$finish of the design for one, has not passed
+  final if (ALONE != 0 && failed !== 1'b1 && ended !== 1'b1)
+    $$fatal(1, "the simulation ended before the bench; $note");
 endmodule

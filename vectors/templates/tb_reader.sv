@@ -6,6 +6,7 @@
   logic [63:0] word;
   logic more;
   logic failed;
+  logic ended;
 
   task open(input string at);
     begin

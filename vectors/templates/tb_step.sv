@@ -2,7 +2,9 @@
 // Run in the folder of the case, for example
 //   iverilog -g2012 -o tb.vvp tb_$step.sv dut_$step.sv && vvp tb.vvp
 `include "$svh"
-module $module;
+module $module #(
+    parameter integer ALONE = 1  // 0 in tb_all
+);
   localparam integer ROWS = ${package}::ROWS;
   integer row;
   integer lane;
@@ -14,6 +16,7 @@ $ports
 $reader
   initial begin
     failed = 1'b0;
+    ended = 1'b0;
     row = 0;
 $opens
     while (row < ROWS && !failed) begin
@@ -22,5 +25,10 @@ $checks      row = row + 1;
     end
 $ends
     if (!failed) $$display("PASS $case %0d rows", ROWS);
+    ended = 1'b1;
   end
+
+  // a simulation that something else ends, a $$finish of the design for one, has not passed
+  final if (ALONE != 0 && failed !== 1'b1 && ended !== 1'b1)
+    $$fatal(1, "the simulation ended before the bench; $note");
 endmodule

@@ -121,11 +121,10 @@ class Device:
         if process is not None:
             process.kill()
 
-    def close(self) -> None:
-        """End the process."""
+    def close(self) -> int:
+        """End the process; gives how many bytes it wrote after its last answer.  A further run starts it again."""
         process, self._process = self._process, None
-        if process is not None:
-            process.close()
+        return 0 if process is None else process.close()
 
     def __enter__(self) -> Device:
         return self

@@ -113,15 +113,26 @@ class Outcome:
 
 
 def check(device: Device, cases: Iterable[AnyCase | Unmade]) -> Iterator[Outcome]:
-    """Run the cases one after the other; after GIVE_UP hangs in a row the rest is listed as not run."""
+    """Run the cases one after the other; after GIVE_UP hangs in a row the rest is listed as not run.
+
+    The device is ended after the last one: what it still writes then is an overrun of the last case that it answered.
+    """
     hangs = 0
+    held: list[Outcome] = []  # the last case that was run, and those after it that were not
     for case in cases:
         if hangs >= GIVE_UP:
-            yield Outcome(case, NOT_RUN, f"the device did not answer {GIVE_UP} cases in a row")
-            continue
-        outcome = Outcome(case, NOT_RUN, case.reason) if isinstance(case, Unmade) else check_case(device, case)
+            outcome = Outcome(case, NOT_RUN, f"the device did not answer {GIVE_UP} cases in a row")
+        else:
+            outcome = Outcome(case, NOT_RUN, case.reason) if isinstance(case, Unmade) else check_case(device, case)
         hangs = hangs + 1 if outcome.outcome == "hang" else hangs if outcome.outcome == NOT_RUN else 0
-        yield outcome
+        if outcome.outcome != NOT_RUN:
+            yield from held
+            held = []
+        held.append(outcome)
+    late = device.close()
+    if late and held and held[0].passed:
+        held[0] = replace(held[0], outcome="overrun", detail=f"{late} bytes came after the end of the last answer")
+    yield from held
 
 
 def check_case(device: Device, case: AnyCase) -> Outcome:

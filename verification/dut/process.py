@@ -17,6 +17,7 @@ from verification.dut.frames import Message
 CHUNK = 1 << 20
 LONGEST_WAIT = 3600.0  # in one look at the pipes; a selector takes neither infinity nor the age of the world
 GRACE_SECONDS = 2.0  # for a process that closed its output, or was told to go, to end
+LOOK_SECONDS = 0.02  # between two looks at whether a process that writes nothing has ended
 TAIL = 400  # characters of standard error in a sentence
 
 
@@ -151,15 +152,35 @@ class Process:
         self._child.wait()
         self._errors.close()
 
-    def close(self) -> None:
-        """Close its input, which tells it to end, and kill it when it does not."""
-        if not self._in.closed:
-            self._in.close()
-            try:
-                self._child.wait(GRACE_SECONDS)
-            except subprocess.TimeoutExpired:
-                pass
-            self.kill()
+    def close(self) -> int:
+        """Close its input, which tells it to end, and kill it when it does not; gives how many bytes it still wrote."""
+        if self._in.closed:
+            return 0
+        self._in.close()
+        count = self._rest(time.monotonic() + GRACE_SECONDS)
+        self.kill()
+        return count
+
+    def _rest(self, deadline: float) -> int:
+        """How many bytes come until it has ended, or until the deadline."""
+        count = 0
+        with selectors.DefaultSelector() as ready:
+            ready.register(self._out, selectors.EVENT_READ)
+            while (left := deadline - time.monotonic()) > 0:
+                ended = self._child.poll() is not None  # what it started may hold its output open
+                if not ready.select(0.0 if ended else min(left, LOOK_SECONDS)):
+                    if ended:
+                        break
+                    continue
+                chunk = self._read_now()
+                if chunk == b"":
+                    try:
+                        self._child.wait(max(0.0, deadline - time.monotonic()))
+                    except subprocess.TimeoutExpired:
+                        pass
+                    break
+                count += len(chunk or b"")
+        return count
 
 
 def _signal(number: int) -> str:
