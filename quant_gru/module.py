@@ -263,6 +263,7 @@ class QuantGRU(nn.GRU):
 
         Raises   ValueError for codes outside their format, or where the directions of the first layer read other codes
         """
+        self._refresh_flat_weights()
         layers = self._directions(x.device)
         if any(d.x != layers[0][0].x for d in layers[0]):
             raise ValueError("x has one set of codes, expected both directions of the first layer to have one input scale")
@@ -359,9 +360,8 @@ class QuantGRU(nn.GRU):
         return self._quantization.directions(self._flat_weights, device, self._float_grus)
 
     def _show_widths(self, verbose: bool) -> None:
-        if verbose:
-            for name, width in self._quantization.config.operators.items():
-                print(f"{name:<16} {width[0]:>2} bits, {'symmetric' if width[1] else 'asymmetric'}")
+        for name, width in self._quantization.config.operators.items() if verbose else ():
+            print(f"{name:<16} {width[0]:>2} bits, {'symmetric' if width[1] else 'asymmetric'}")
 
     # ---- state dict
 
