@@ -100,7 +100,9 @@ def _each(obligations: list[Any], timeout: float | None, jobs: int) -> Iterator[
 
     pool = ProcessPoolExecutor(jobs, mp_context=get_context("spawn"), initializer=begin)
     try:
-        yield pool.map(prove_one, names, [timeout] * len(names))
+        # not map: it cancels from this thread what the pool's own may at that moment give its fate
+        futures = [pool.submit(prove_one, name, timeout) for name in names]
+        yield (future.result() for future in futures)
     except BaseException:
         for child in active_children():  # a query may take a minute
             child.terminate()

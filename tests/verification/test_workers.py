@@ -7,11 +7,17 @@ import shlex
 import signal
 import subprocess
 import sys
+import threading
 import time
+from concurrent.futures import Future
+from concurrent.futures.process import BrokenProcessPool
+from types import SimpleNamespace
 
 import pytest
 
+from qgru import prove
 from tests.meta.house import ROOT
+from verification.sweeps.runner import run_all
 
 WAITS = 600  # of 0.1 seconds
 
@@ -74,3 +80,26 @@ def test_no_worker_outlives_its_command(command, by, code):
         finally:
             for left in session(process.pid):
                 os.kill(left, signal.SIGKILL)
+
+
+def _die(*_):
+    os._exit(1)
+
+
+@pytest.mark.parametrize("command", ["prove", "sweep"])
+def test_the_pool_and_the_command_do_not_both_end_what_waits(command, monkeypatch):
+    def slowly(future, error):
+        usual(future, error)
+        time.sleep(0.2)  # the command sees its first loss while the pool tells the others of theirs
+
+    usual, said = Future.set_exception, []
+    monkeypatch.setattr(Future, "set_exception", slowly)
+    monkeypatch.setattr(threading, "excepthook", said.append)
+    monkeypatch.setattr(prove, "prove_one", _die)
+    with pytest.raises(BrokenProcessPool):
+        if command == "sweep":
+            list(run_all([None] * 8, 2, _die))
+        else:
+            with prove._each([SimpleNamespace(name=str(i)) for i in range(8)], None, 2) as results:
+                list(results)
+    assert not said

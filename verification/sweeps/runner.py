@@ -280,6 +280,5 @@ def run_all(
                 for future in finished:
                     yield future.result()
                     running |= {pool.submit(run, piece) for piece in islice(waiting, 1)}
-        finally:
-            for future in running:
-                future.cancel()
+        finally:  # the pool's own thread drops what waits: cancelled here, a future may at that moment be given its fate there
+            pool.shutdown(wait=False, cancel_futures=True)
