@@ -5,10 +5,9 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass
-from multiprocessing import get_context
 from typing import Any
 
 import numpy as np
@@ -23,6 +22,7 @@ from quant_gru.boundary import quantize_input
 from quant_gru.build import dynamic_params, mshift_params, pot_params
 from quant_gru.calibrate import calibrate
 from quant_gru.float_gru import FloatGru, from_pytorch
+from verification.worker import workers
 
 Size = tuple[int, int, int, int]
 MODES = ("mshift", "pot", "dynamic", "pot16", "trace", "module")
@@ -213,7 +213,7 @@ def golden_ahead(found: list[Mode], device: str, processes: int) -> Iterator[dic
     if work < AHEAD_MACS or min(len(jobs), processes) < 2:
         yield {}
         return
-    with ProcessPoolExecutor(min(len(jobs), processes), mp_context=get_context("spawn")) as pool:
+    with workers(min(len(jobs), processes)) as pool:
         yield {name: pool.submit(_timed, *job) for name, job in jobs.items()}
 
 

@@ -54,7 +54,7 @@ def command(
             raise ParameterError("--case", repr(id), "a case of the set")
     rows: list[dict[str, Any]] = []
     reports: list[str] = []
-    chosen = ids or tuple(cases)
+    chosen = tuple(dict.fromkeys(ids)) or tuple(cases)
     with progress("check", len(chosen)) as advance:
         for id in chosen:
             case = cases[id]

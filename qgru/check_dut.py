@@ -39,7 +39,7 @@ def check_dut(
         if id not in cases:
             raise ParameterError("--case", repr(id), "a case of the set")
     left_out = () if chains or vectors is None else cases.ids("chain")
-    chosen = ids or tuple(id for id in cases if id not in left_out)
+    chosen = tuple(dict.fromkeys(ids)) or tuple(id for id in cases if id not in left_out)
     outcomes: list[Outcome] = []
     with resolve(spec, timeout) as device, progress("check", len(chosen)) as advance:
         name = device.capabilities.name or spec

@@ -6,9 +6,7 @@ import inspect
 import json
 import warnings
 from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
-from multiprocessing import active_children, get_context
 from pathlib import Path
 from typing import Any
 
@@ -111,19 +109,11 @@ def _each(obligations: list[Any], timeout: float | None, jobs: int) -> Iterator[
     if jobs == 1:
         yield (prove_one(name, timeout) for name in names)
         return
-    from verification.worker import begin
+    from verification.worker import workers
 
-    pool = ProcessPoolExecutor(jobs, mp_context=get_context("spawn"), initializer=begin)
-    try:
-        # not map: it cancels from this thread what the pool's own may at that moment give its fate
+    with workers(jobs) as pool:  # its map would cancel futures
         futures = [pool.submit(prove_one, name, timeout) for name in names]
         yield (future.result() for future in futures)
-    except BaseException:
-        for child in active_children():  # a query may take a minute
-            child.terminate()
-        raise
-    finally:
-        pool.shutdown(cancel_futures=True)
 
 
 def prove_one(name: str, timeout: float | None) -> dict[str, Any]:

@@ -56,7 +56,8 @@ def command(
     if params is not None:
         sweeps: Any = (checked(parsed(steps[0], params)),)
     else:
-        sweeps = whole_plan() if "all" in steps else tuple(s for step in dict.fromkeys(steps) for s in plan(step))
+        named = tuple(s for step in dict.fromkeys(steps) if step != "all" for s in plan(step))
+        sweeps = whole_plan() if "all" in steps else named
     first, last = _span(span)
     if listed:
         return _list(sweeps, as_json)

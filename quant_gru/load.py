@@ -72,7 +72,7 @@ def load_model(path: str | PathLike[str]) -> Model:
     """
     path = Path(fspath(path))
     if path.suffix not in READERS:
-        raise ParameterError("model file", repr(path.name), f"a file ending in {', '.join(READERS)}")
+        raise ParameterError("model file", repr(path.name or str(path)), f"a file ending in {', '.join(READERS)}")
     arrays = READERS[path.suffix](path)
     found: dict[tuple[str, int, bool], dict[str, str]] = {}
     spelled: dict[tuple[str, int, bool], str] = {}
@@ -163,7 +163,7 @@ def load_data(path: str | PathLike[str], *, batch_first: bool = False) -> Data:
     elif path.suffix == ".npz":
         arrays = read_npz(path)
     else:
-        raise ParameterError("data file", repr(path.name), "a file ending in .npz or .npy")
+        raise ParameterError("data file", repr(path.name or str(path)), "a file ending in .npz or .npy")
     if "x" not in arrays:
         raise ParameterError(f"{path.name}[x]", "missing", "an array x [T, N, C]")
     for name in arrays:

@@ -6,6 +6,9 @@ import multiprocessing
 import os
 import signal
 import threading
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
 from multiprocessing.connection import wait
 from typing import Any
 
@@ -23,6 +26,25 @@ def begin(turn: Any = None, gpus: tuple[str, ...] = ()) -> None:
     parent = multiprocessing.parent_process()
     if parent is not None:
         threading.Thread(target=_end_with, args=(parent.sentinel,), daemon=True).start()
+
+
+@contextmanager
+def workers(processes: int | None = None) -> Iterator[ProcessPoolExecutor]:
+    """A pool of worker processes; where the block is left by an exception they are ended, and what waits is not run.
+
+    Futures are left to the pool: one that its thread gives a fate must not be cancelled by another at that moment.
+    """
+    others = multiprocessing.active_children()
+    pool = ProcessPoolExecutor(processes, mp_context=multiprocessing.get_context("spawn"), initializer=begin)
+    try:
+        yield pool
+    except BaseException:
+        for child in multiprocessing.active_children():
+            if child not in others:
+                child.terminate()
+        raise
+    finally:
+        pool.shutdown(cancel_futures=True)
 
 
 def _end_with(sentinel: int) -> None:

@@ -381,6 +381,12 @@ def test_data_of_another_suffix_is_refused(tmp_path):
     assert refused(load_data, tmp_path / "x.csv") == "data file is 'x.csv', expected a file ending in .npz or .npy"
 
 
+@pytest.mark.parametrize("path", [".", "/"])
+def test_a_folder_without_a_name_is_named_as_it_was_given(path):
+    assert refused(load_data, path).startswith(f"data file is '{path}', expected")
+    assert refused(load_model, path).startswith(f"model file is '{path}', expected")
+
+
 def test_torch_is_imported_only_for_its_own_files():
     code = "import sys, quant_gru.load, quant_gru.accuracy; print('torch' in sys.modules, 'g2p_en' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

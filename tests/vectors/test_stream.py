@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import shlex
 import subprocess
 import sys
 
@@ -10,6 +11,7 @@ import pytest
 
 from golden.spec.errors import ParameterError
 from qgru.cli import main
+from tests.meta.house import ROOT
 from vectors.errors import VectorError
 from vectors.minimum import LEAST
 from vectors.steps import STEPS
@@ -137,6 +139,16 @@ def test_the_commands_in_a_pipe(bug, code, tmp_path):
     last = done.stdout.splitlines()[-1]
     assert done.returncode == code and done.stderr == ""
     assert last.startswith("requantize: 5500 rows, ") and last.endswith("0 mismatches") == (code == 0)
+
+
+def test_the_pipe_of_the_page_of_the_command(monkeypatch, capsys):
+    page = (ROOT / "docs" / "command.md").read_text(encoding="utf-8")
+    stream, _, judged = next(line for line in page.splitlines() if line.startswith("qgru vectors stream ties_up")).split(" | ")
+    assert main(shlex.split(stream)[1:]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    rows = [line if line.startswith("#") else f"{line} {ties(*line.split(), up=True)}" for line in lines]
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO("\n".join(rows).encode())))
+    assert main(shlex.split(judged)[1:]) == 0
 
 
 class Endless(io.RawIOBase):

@@ -45,7 +45,7 @@ def test_a_right_set(folder, capsys):
 
 
 def test_json_and_a_chosen_case(folder, capsys):
-    assert main(["check", str(folder), "--device", "host", "--json", "--case", "p"]) == 0
+    assert main(["check", str(folder), "--device", "host", "--json", "--case", "p", "--case", "p"]) == 0
     found = json.loads(capsys.readouterr().out)
     assert (found["equal"], found["mismatches"], [c["case"] for c in found["cases"]]) == (True, 0, ["p"])
     assert found["compared"] == 2 * forward(pot_set(), X).codes

@@ -7,11 +7,18 @@ import shlex
 import signal
 import subprocess
 import sys
+import threading
 import time
+from concurrent.futures import Future
+from concurrent.futures.process import BrokenProcessPool
+from types import SimpleNamespace
 
 import pytest
 
+from qgru import prove
 from tests.meta.house import ROOT
+from vectors.generate import generate
+from verification.sweeps.runner import run_all
 
 WAITS = 600  # of 0.1 seconds
 
@@ -54,16 +61,29 @@ def test_sigterm_ends_the_device_and_takes_away_what_was_begun(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["pid"]
 
 
+@pytest.fixture(scope="module")
+def level1(tmp_path_factory):
+    """The folder of a set whose kills take a worker longer than it may live on."""
+    path = tmp_path_factory.mktemp("level1") / "set"
+    generate(path, level=1, datapath="mshift", version="1.0")
+    return path
+
+
 @pytest.mark.parametrize(("by", "code"), [(signal.SIGTERM, 143), (signal.SIGKILL, -9), (signal.SIGINT, 130)])
-@pytest.mark.parametrize("command", ["prove --jobs 2", "sweep requantize --jobs 2"])
-def test_no_worker_outlives_its_command(command, by, code):
+@pytest.mark.parametrize("command", ["prove --jobs 2", "sweep requantize --jobs 2", "kill --vectors"])
+def test_no_worker_outlives_its_command(command, by, code, request):
+    if command.startswith("kill") and os.cpu_count() == 1:
+        pytest.skip("on one core qgru kill starts no worker")
     if command.startswith("prove"):
         pytest.importorskip("z3", reason="needs the extra qgru[proofs]")
     program = [sys.executable, "-m", "qgru", *command.split()]
+    if command.startswith("kill"):
+        program.append(str(request.getfixturevalue("level1")))
+    workers = os.cpu_count() or 1 if command.startswith("kill") else 2
     quiet = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
     with subprocess.Popen(program, cwd=ROOT, start_new_session=True, **quiet) as process:
         try:
-            assert waited(lambda: len(session(process.pid)) == 4)  # the tracker of multiprocessing and two workers
+            assert waited(lambda: len(session(process.pid)) == 2 + workers)  # and the tracker of multiprocessing
             if by == signal.SIGINT:
                 time.sleep(2)
                 os.killpg(process.pid, by)
@@ -74,3 +94,26 @@ def test_no_worker_outlives_its_command(command, by, code):
         finally:
             for left in session(process.pid):
                 os.kill(left, signal.SIGKILL)
+
+
+def _die(*_):
+    os._exit(1)
+
+
+@pytest.mark.parametrize("command", ["prove", "sweep"])
+def test_the_pool_and_the_command_do_not_both_end_what_waits(command, monkeypatch):
+    def slowly(future, error):
+        usual(future, error)
+        time.sleep(0.2)  # the command sees its first loss while the pool tells the others of theirs
+
+    usual, said = Future.set_exception, []
+    monkeypatch.setattr(Future, "set_exception", slowly)
+    monkeypatch.setattr(threading, "excepthook", said.append)
+    monkeypatch.setattr(prove, "prove_one", _die)
+    with pytest.raises(BrokenProcessPool):
+        if command == "sweep":
+            list(run_all([None] * 8, 2, _die))
+        else:
+            with prove._each([SimpleNamespace(name=str(i)) for i in range(8)], None, 2) as results:
+                list(results)
+    assert not said

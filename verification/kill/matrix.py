@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import as_completed
 from dataclasses import dataclass
 from functools import cache
 from math import prod
-from multiprocessing import get_context
 from pathlib import Path
 
 from golden.spec.errors import ParameterError
@@ -22,6 +21,7 @@ from verification.deviations.deviation import DATAPATHS
 from verification.kill.chains import found_by_chain
 from verification.kill.runs import found_by_run
 from verification.kill.steps import found_by_step
+from verification.worker import workers
 
 Pair = tuple[str, str]
 """A deviation's name and a datapath that can have it."""
@@ -120,7 +120,7 @@ def matrix(
             if advance is not None:
                 advance(len(ids))
     else:
-        with ProcessPoolExecutor(count, mp_context=get_context("spawn")) as pool:
+        with workers(count) as pool:
             jobs = [pool.submit(_chunk, str(path), ids, only) for ids in _chunks(cases)]
             for job in as_completed(jobs):
                 done.update(job.result())

@@ -7,8 +7,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from multiprocessing import get_context
+from concurrent.futures import as_completed
 from typing import Any
 
 from golden.spec.errors import QgruError
@@ -19,6 +18,7 @@ from verification.exact.sequence import forward as judge
 from verification.kill.matrix import Pair, pairs_of
 from verification.kill.runs import evidence_of, finds
 from verification.problem import Problem
+from verification.worker import workers
 
 EXAMPLES, SEED = 200, 0
 
@@ -82,7 +82,7 @@ def found_by_properties(
     """
     pairs = pairs_of(only)
     found: dict[Pair, int] = {}
-    with ProcessPoolExecutor(mp_context=get_context("spawn")) as pool:
+    with workers() as pool:
         jobs = {}
         for datapath in ("mshift-dynamic", *(d for d in DATAPATHS if d != "mshift-dynamic")):
             names = [name for name, k in pairs if k == datapath]
