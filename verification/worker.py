@@ -42,9 +42,20 @@ def workers(processes: int | None = None) -> Iterator[ProcessPoolExecutor]:
         for child in multiprocessing.active_children():
             if child not in others:
                 child.terminate()
+        _end_of_results(pool)
         raise
     finally:
         pool.shutdown(cancel_futures=True)
+
+
+def _end_of_results(pool: ProcessPoolExecutor) -> None:
+    """Let the pool's thread see the end of its results where a worker died in the middle of one.
+
+    The end of a pipe comes when everyone has closed it; the pool holds it open itself, and its thread would wait for ever.
+    """
+    writer = getattr(getattr(pool, "_result_queue", None), "_writer", None)
+    if writer is not None:
+        writer.close()
 
 
 def _end_with(sentinel: int) -> None:

@@ -40,27 +40,28 @@ def product_kernel(width: int) -> Any:
     ZERO = (int32(0),) * (width // 2)
     OPERAND, STAGE, EVERY = ROWS * TERMS, (ROWS + width) * TERMS, THREADS // 8  # a thread has every 32nd row
     LINE, AT_ONCE, LOG = 4 * width, 128 // width, width.bit_length() - 3  # a warp stores 1 row or 2 at once
-    copy = warpgroup.copy_part
+    copy, ALL = warpgroup.copy_part, width == 128
 
-    def fetch(all_four):
-        """This thread's part of a stage of an operand: 16 bytes of two rows or four, 32 apart."""
-        FOUR = all_four
-
-        def fetch(place, at, count, a, b, c, d):
-            copy(place, a + at, count)
-            copy(int32(place + EVERY * TERMS), b + at, count)
-            if FOUR:
-                copy(int32(place + 2 * EVERY * TERMS), c + at, count)
-                copy(int32(place + 3 * EVERY * TERMS), d + at, count)
-
-        return cuda.jit(device=True, forceinline=True)(fetch)
+    def fetch(to, piece, left, x0, x1, x2, x3, w0, w1, w2, w3):
+        """Start copying this thread's part of a stage: 16 bytes of four rows 32 apart, and of as many columns as there are."""
+        at, count = int32(piece * TERMS), int32(16)
+        if left <= at:
+            at, count = int32(0), int32(0)
+        copy(to, x0 + at, count)
+        copy(int32(to + EVERY * TERMS), x1 + at, count)
+        copy(int32(to + 2 * EVERY * TERMS), x2 + at, count)
+        copy(int32(to + 3 * EVERY * TERMS), x3 + at, count)
+        copy(int32(to + OPERAND), w0 + at, count)
+        copy(int32(to + OPERAND + EVERY * TERMS), w1 + at, count)
+        if ALL:
+            copy(int32(to + OPERAND + 2 * EVERY * TERMS), w2 + at, count)
+            copy(int32(to + OPERAND + 3 * EVERY * TERMS), w3 + at, count)
 
     def nearest(first, row, count, length):
         """Where a row begins, or the last one for what lies behind it, of which nothing is stored."""
         return first + int64(int32(min(row, int32(count - 1)))) * length
 
-    fetch_rows, fetch_weights = fetch(True), fetch(width == 128)
-    row_at = cuda.jit(device=True, forceinline=True)(nearest)
+    fetch_stage, row_at = (cuda.jit(device=True, forceinline=True)(function) for function in (fetch, nearest))
 
     def kernel(rows, length, columns, across, x, weights, out):
         base = int32(int32(gpu.shared_base(cuda.shared.array(0, np.int8)) + (ALIGNED - 1)) & -ALIGNED)
@@ -85,11 +86,7 @@ def product_kernel(width: int) -> Any:
         for first in range(STAGES - 1):
             piece = int32(first)
             if piece < pieces:
-                to, at, count = int32(place + piece * STAGE), int32(piece * TERMS), int32(16)
-                if left <= at:
-                    at, count = int32(0), int32(0)
-                fetch_rows(to, at, count, x0, x1, x2, x3)
-                fetch_weights(int32(to + OPERAND), at, count, w0, w1, w2, w3)
+                fetch_stage(int32(place + piece * STAGE), piece, left, x0, x1, x2, x3, w0, w1, w2, w3)
             gpu.copy_commit()
         stage, ahead = int32(0), int32(STAGES - 1)  # where the stage lies, and the one that is fetched
         for index in range(pieces):
@@ -98,11 +95,7 @@ def product_kernel(width: int) -> Any:
             cuda.syncthreads()  # this stage is there, and everyone has read the one before
             coming = int32(index + STAGES - 1)
             if coming < pieces:
-                to, at, count = int32(place + ahead * STAGE), int32(coming * TERMS), int32(16)
-                if left <= at:
-                    at, count = int32(0), int32(0)
-                fetch_rows(to, at, count, x0, x1, x2, x3)
-                fetch_weights(int32(to + OPERAND), at, count, w0, w1, w2, w3)
+                fetch_stage(int32(place + ahead * STAGE), coming, left, x0, x1, x2, x3, w0, w1, w2, w3)
             gpu.copy_commit()
             cuda.syncwarp()  # the matrix instructions need every lane at once
             acc = multiply(acc, int32(rows_at + stage * STAGE), int32(weights_at + stage * STAGE))

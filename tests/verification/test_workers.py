@@ -96,6 +96,12 @@ def test_no_worker_outlives_its_command(command, by, code, request):
                 os.kill(left, signal.SIGKILL)
 
 
+def test_a_worker_that_dies_in_the_middle_of_a_result_is_not_waited_for(tmp_path):
+    program = [sys.executable, "-m", "tests.verification.half_result", str(tmp_path)]
+    done = subprocess.run(program, cwd=ROOT, stdout=subprocess.PIPE, timeout=120, check=True)
+    assert done.stdout == b"ended\n"
+
+
 def _die(*_):
     os._exit(1)
 
