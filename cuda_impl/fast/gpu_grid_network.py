@@ -230,14 +230,12 @@ class GridNetwork:
         """The input product of all steps.  [SPEC L-1]"""
         rows = int(x.shape[0]) * int(x.shape[1])
         if self.limbs == 2:
-            fmt = self.params.fmt_x
-            plain = self._data_type(fmt) != np.uint16
-            off = 128 if plain else 32768 + 128
+            off = gpu_pack.offset(self.params.fmt_x, 2)
             length, columns = self.params.input_size, 3 * self.shape.width
             kernel, across = product_kernel(self.device), gpu_limbs.blocks_across(columns)
             half = int(np.prod(self.W.shape[1:]))
             high = address(self.W)
-            values = [rows, length, columns, across, address(x), high, high + half, address(wx), off, int(not plain)]
+            values = [rows, length, columns, across, address(x), high, high + half, address(wx), off, int(off > 128)]
             arguments = driver.Arguments(values, [INT] * 4 + [ADDRESS] * 4 + [INT] * 2)
             kernel.launch(across * -(-rows // gpu_limbs.ROWS), stream, arguments).start()
             return
