@@ -17,7 +17,7 @@ from cuda_impl.fast.gpu_arrays import address, codes_on_device, empty, fill, kep
 from cuda_impl.fast.gpu_grid import UNITS, GridShape
 from cuda_impl.fast.gpu_layout import Kind
 from cuda_impl.fast.gpu_options import placed_options, stepped
-from cuda_impl.fast.gpu_products import Product
+from cuda_impl.fast.gpu_products import Product, X
 from cuda_impl.fast.gpu_steps_plan import worth_steps
 from cuda_impl.fast.network import narrowest_dtype
 from golden.spec.errors import ParameterError
@@ -26,7 +26,7 @@ from golden.spec.params import MShiftParams, PotParams
 INT, ADDRESS = ctypes.c_int32, ctypes.c_int64
 LARGEST = 2048
 BLOCKS = 128  # that a device certainly runs at the same time
-H0, OUT, MASK, ZONEOUT_K = 6, 8, 14, 15  # among the arguments of the recurrence
+H0, OUT, MASK, ZONEOUT_K = 6, 8, 14, 15  # among the arguments of the recurrence; both products have X at the same place
 
 
 @lru_cache(maxsize=128)
@@ -55,12 +55,14 @@ def product_kernel(device: int) -> driver.Loaded:
 
 @dataclass(eq=False)
 class Plan:
-    """What a run of one size needs and the next one of that size uses again: its launch and the arrays that it works on.
+    """What a run of one size needs and the next one of that size uses again: its launches and the arrays that they work on.
 
+    product   whose address of x is put in at every run; None for no step
     captured  whether a CUDA graph of the caller works on them too
     """
 
     recurrence: driver.Launch
+    product: driver.Launch | None
     wx: Any
     state: Any
     counters: Any
@@ -154,13 +156,14 @@ class GridNetwork:
         out = None if out is None else output_codes(torch, out, x, size, self.dtype_h)
         whole = out if out is not None and dtype == self.dtype_h else empty(torch, size, dtype)
         with self._lock:
-            plan = self._plan(torch, steps, batch, reverse, mode, stream)
+            plan = self._plan(torch, steps, batch, reverse, mode, stream, address(x))
             cells = plan.recurrence.arguments.cells
             cells[H0].value, cells[OUT].value = address(first), address(whole)
             cells[MASK].value, cells[ZONEOUT_K].value = address(placed_mask), factor
             driver.set_words(address(plan.counters), 0, stream, plan.counters.shape[0])
-            if steps > 0:
-                self._multiply(x, plan.wx, stream)
+            if plan.product is not None:
+                plan.product.arguments.cells[X].value = address(x)
+                plan.product.start()
             plan.recurrence.start()
             self.failure.bring(stream)
         return (lambda: whole) if dtype == self.dtype_h else partial(self._narrowed, torch, whole, out)
@@ -193,16 +196,16 @@ class GridNetwork:
             self._first[batch] = put(np.full((batch, self.params.hidden_size), code, dtype))
         return self._first[batch]
 
-    def _plan(self, torch: Any, steps: int, batch: int, reverse: bool, mode: int, stream: int) -> Plan:
-        key = (steps, batch, reverse, mode, stream, torch is None)
+    def _plan(self, torch: Any, steps: int, batch: int, reverse: bool, mode: int, stream: int, x_at: int) -> Plan:
+        key = (steps, batch, reverse, mode, stream, torch is None, x_at % 16)
         plan = self._plans.get(key)
         if plan is None:
             self._plans = kept_plans(self._plans)  # each holds an input product
-            plan = self._plans[key] = self._planned(torch, steps, batch, reverse, mode, stream)
+            plan = self._plans[key] = self._planned(torch, steps, batch, reverse, mode, stream, x_at)
         plan.captured = plan.captured or (torch is not None and torch.cuda.is_current_stream_capturing())
         return plan
 
-    def _planned(self, torch: Any, steps: int, batch: int, reverse: bool, mode: int, stream: int) -> Plan:
+    def _planned(self, torch: Any, steps: int, batch: int, reverse: bool, mode: int, stream: int, x_at: int) -> Plan:
         groups = max(1, min(BLOCKS // self.blocks, -(-batch // 8)))
         rows = -(-batch // groups)
         groups = -(-batch // rows)
@@ -224,22 +227,20 @@ class GridNetwork:
         ]  # fmt: skip
         types = [INT] * 5 + [ADDRESS] * 10 + [INT] * 4 + [ADDRESS] * 2 + [self.number] * len(c.numbers)
         launched = kernel.launch(groups * self.blocks, stream, driver.Arguments(values, types))
-        return Plan(launched, wx, state, counters)
+        product = self._product(steps * batch, x_at, address(wx), stream) if steps > 0 else None
+        return Plan(launched, product, wx, state, counters)
 
-    def _multiply(self, x: Any, wx: Any, stream: int) -> None:
+    def _product(self, rows: int, x_at: int, wx_at: int, stream: int) -> driver.Launch:
         """The input product of all steps.  [SPEC L-1]"""
-        rows = int(x.shape[0]) * int(x.shape[1])
-        if self.limbs == 2:
-            off = gpu_pack.offset(self.params.fmt_x, 2)
-            length, columns = self.params.input_size, 3 * self.shape.width
-            kernel, across = product_kernel(self.device), gpu_limbs.blocks_across(columns)
-            half = int(np.prod(self.W.shape[1:]))
-            high = address(self.W)
-            values = [rows, length, columns, across, address(x), high, high + half, address(wx), off, int(off > 128)]
-            arguments = driver.Arguments(values, [INT] * 4 + [ADDRESS] * 4 + [INT] * 2)
-            kernel.launch(across * -(-rows // gpu_limbs.ROWS), stream, arguments).start()
-            return
-        self.product.launch(rows, address(x), address(wx), stream).start()
+        if self.limbs == 1:
+            return self.product.launch(rows, x_at, wx_at, stream)
+        off = gpu_pack.offset(self.params.fmt_x, 2)
+        columns = 3 * self.shape.width
+        kernel, across = product_kernel(self.device), gpu_limbs.blocks_across(columns)
+        high, half = address(self.W), int(np.prod(self.W.shape[1:]))
+        values = [rows, self.params.input_size, columns, across, x_at, high, high + half, wx_at, off, int(off > 128)]
+        arguments = driver.Arguments(values, [INT] * 4 + [ADDRESS] * 4 + [INT] * 2)
+        return kernel.launch(across * -(-rows // gpu_limbs.ROWS), stream, arguments)
 
 
 def unsigned(fmt: Any, limbs: int) -> bool:

@@ -59,6 +59,7 @@ class Room:
     states  two of int8 [N, width], stored codes
     words   int32 [8], see gpu_steps
     begin   the launch before the first span and the one before a later one
+    inputs  the launch of an input product by its rows and where x begins, modulo 16
     product the launch of a state's product
     steps   the element-wise launch by how zoneout is done
     graphs  by (steps, reverse, zoneout); None after a first run without one
@@ -69,6 +70,7 @@ class Room:
     states: tuple[Any, Any]
     words: Any
     begin: tuple[driver.Launch, driver.Launch]
+    inputs: dict[tuple[int, int], driver.Launch] = field(default_factory=dict)
     product: driver.Launch | None = None
     steps: dict[int, driver.Launch] = field(default_factory=dict)
     graphs: dict[tuple[int, bool, int], Any] = field(default_factory=dict)
@@ -169,8 +171,7 @@ class StepNetwork:
                 cells[gpu_steps.MASK].value, cells[gpu_steps.ZONEOUT_K].value = mask_at + first * plane, factor
                 begin.start()
                 if count > 0:
-                    x_at = address(x) + first * batch * p.input_size
-                    self._W.launch(count * batch, x_at, address(room.wx), stream).start()  # [SPEC L-1]
+                    self._multiply(room, count * batch, address(x) + first * batch * p.input_size, stream)
                     if capturing:
                         self._start_steps(room, batch, count, reverse, mode, stream)
                     else:
@@ -183,6 +184,16 @@ class StepNetwork:
 
         driver.bind_thread()
         cuda.synchronize()
+
+    def _multiply(self, room: Room, rows: int, x_at: int, stream: int) -> None:
+        """The input product of a span.  [SPEC L-1]"""
+        product = room.inputs.get((rows, x_at % 16))
+        if product is None:
+            if len(room.inputs) >= GRAPHS:
+                room.inputs.clear()
+            product = room.inputs[rows, x_at % 16] = self._W.launch(rows, x_at, address(room.wx), stream)
+        product.arguments.cells[X].value = x_at
+        product.start()
 
     def _room(self, torch: Any, batch: int, span: int, stream: int, capturing: bool) -> Room:
         """The buffers of a run; a capture gets its own, which belong to the caller's graph."""

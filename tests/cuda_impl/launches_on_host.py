@@ -76,13 +76,18 @@ def as_columns(address: int, columns: int, length: int) -> np.ndarray:
 
 
 class Launches:
-    """In the place of gpu_driver.loaded; the weights of the recurrence are those of the set."""
+    """In the place of gpu_driver.loaded; the weights of the recurrence are those of the set.
+
+    made, seen   launches by name as they were made, and as they were started
+    """
 
     def __init__(self, params: Any) -> None:
         self.R, self.hidden, self.seen = np.asarray(params.R).astype(int64), params.hidden_size, []
+        self.made: list[str] = []
 
     def loaded(self, key: Any, build: Any, shared: int, cluster: int, threads: int) -> Any:
         def launch(blocks: int, stream: int, arguments: Any) -> Any:
+            self.made.append(key[0])
             return SimpleNamespace(arguments=arguments, start=lambda: self.start(key, arguments))
 
         return SimpleNamespace(launch=launch, resident_blocks=lambda: 1 << 20)

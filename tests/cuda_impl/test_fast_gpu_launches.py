@@ -76,6 +76,24 @@ def test_formats_of_x_and_of_the_state(of_x, of_h, prepared):
     assert launches.seen == (["limbs", "grid"] if two_bytes else ["input", "recurrence"])
 
 
+@pytest.mark.ptx
+@pytest.mark.parametrize(
+    ("datapath", "hidden", "bits", "launches"),
+    [("mshift", 60, 8, ["recurrence", "input"]), ("pot", 1040, 8, ["grid", "input"]), ("pot", 30, 16, ["grid", "limbs"])],
+)
+def test_launches_are_kept_from_run_to_run(datapath, hidden, bits, launches, prepared):
+    p = network(16, hidden, datapath, bits)
+    network_, of = prepared(p)
+    for run in range(3):
+        x, h0 = codes(p.fmt_x, (2, 3, 16), run), codes(p.fmt_h, (3, hidden), run)
+        assert np.array_equal(on_host(network_.forward(x, h0)), forward(p, x, h0).h)
+        assert of.made == launches and len(of.seen) == 2 * (run + 1)
+    x = codes(p.fmt_x, (1, 3, 16))
+    assert np.array_equal(on_host(network_.forward(x)), forward(p, x).h) and of.made == 2 * launches
+    assert np.array_equal(on_host(network_.forward(x[:0], h0)), forward(p, x[:0], h0).h)  # no product
+    assert of.made == 2 * launches + launches[:1]
+
+
 @pytest.mark.gpu
 @pytest.mark.parametrize("of_h", ["int8", "uint8", "uint12", "uint16", "int16"])
 @pytest.mark.parametrize("of_x", FORMATS)

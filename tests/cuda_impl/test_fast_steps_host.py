@@ -119,6 +119,7 @@ def test_runs_of_the_network_on_the_host(name, hidden, each, monkeypatch):
             assert np.array_equal(found.numpy(), wanted)
             assert found is out or not again
     assert machine.replays > 0 and len(made._rooms) == 1
+    assert all(set(room.inputs) == {(2 * batch, 0), (batch, 0)} for room in made._rooms.values())  # kept from run to run
     empty = made.forward(torch.zeros((0, batch, 16), dtype=getattr(torch, narrowest_dtype(p.fmt_x).name)), h0)
     assert np.array_equal(empty.numpy()[0], h0)
 
