@@ -10,6 +10,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from cuda_impl.fast import gpu_pack
 from cuda_impl.fast.gpu_shape import LARGEST
 from golden.spec.params import MShiftDynamicParams, MShiftParams, Params, PotParams
@@ -56,5 +58,16 @@ def fits_bytes(params: MShiftParams | PotParams) -> bool:
 
 
 def takes(params: MShiftParams | PotParams) -> bool:
-    """Whether every intermediate fits the arithmetic of the fast kernels; only sets with extreme zero points do not."""
-    return isinstance(params, MShiftParams) or gpu_pack.pot_width(params) is not None
+    """Whether every intermediate fits the arithmetic of the fast kernels; only sets with extreme zero points, or with tens of
+    thousands of inputs, do not."""
+    return sums_fit(params) and (isinstance(params, MShiftParams) or gpu_pack.pot_width(params) is not None)
+
+
+def sums_fit(params: MShiftParams | PotParams) -> bool:
+    """Whether the tensor cores' sums, of codes less their offset times weights, stay inside int32.  [SPEC L-2]"""
+    if not fits_bytes(params):
+        from cuda_impl.fast.gpu_limbs import MOST_TERMS
+
+        return params.input_size <= MOST_TERMS
+    most = max(int(np.abs(np.asarray(weights, np.int64)).sum(axis=0).max()) for weights in (params.W, params.R))
+    return 128 * most < 2**31

@@ -24,6 +24,7 @@ TILES = 2  # of 8 rows that a warp multiplies at once
 ROWS = 16 * TILES
 PLANE = ROWS * TERMS
 SHARED = 2 * 2 * PLANE
+MOST_TERMS = (2**31 - 1) // (128 * (255 + 128))  # that the sum of weight 2^8, of a * d and b * c, has room for in int32
 
 
 def multiply_limbs_tile() -> Any:

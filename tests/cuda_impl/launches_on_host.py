@@ -112,9 +112,11 @@ class Launches:
     ) -> None:  # fmt: skip
         codes = array_at(ctypes.c_uint16 if unsigned else ctypes.c_int16, x, (rows, length)).astype(int64) - int(offset)
         assert codes.min(initial=0) >= -128 * 257 and codes.max(initial=0) <= 127 * 257  # two signed bytes
-        c, d = (as_columns(at, columns, length) for at in (high, low))
-        W = 256 * c.astype(int64) + d.view(np.uint8).astype(int64)
-        array_at(ctypes.c_int64, out, (rows, columns))[:] = codes @ W
+        c, d = as_columns(high, columns, length).astype(int64), as_columns(low, columns, length).view(np.uint8).astype(int64)
+        b = codes.astype(np.int8).astype(int64)
+        a = (codes - b) >> 8
+        sums = [each.astype(int32).astype(int64) for each in (a @ c, a @ d + b @ c, b @ d)]  # as the tensor cores hold them
+        array_at(ctypes.c_int64, out, (rows, columns))[:] = (sums[0] << 16) + (sums[1] << 8) + sums[2]
 
     def recurrence(
         self, key: Any, T: int, N: int, H: int, reverse: int, wx: int, h0: int, out: int, fragments: int, *more: Any

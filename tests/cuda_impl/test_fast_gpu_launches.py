@@ -94,6 +94,28 @@ def test_launches_are_kept_from_run_to_run(datapath, hidden, bits, launches, pre
     assert of.made == 2 * launches + launches[:1]
 
 
+@pytest.mark.ptx
+@pytest.mark.parametrize(
+    ("datapath", "bits", "weight", "inputs", "taken"),
+    [
+        ("mshift", 8, -128, 131_071, True), ("mshift", 8, -128, 131_072, False), ("pot", 8, -128, 131_071, True),
+        ("pot", 8, -128, 131_072, False), ("pot", 8, 1, 200_000, True), ("pot", 16, -32513, 43_804, True),
+        ("pot", 16, 1, 43_805, False),
+    ],
+)  # fmt: skip
+def test_as_many_inputs_as_the_sums_have_room_for(datapath, bits, weight, inputs, taken, prepared):
+    p = network(16, 2, datapath, bits)
+    p = replace(p, W=np.full((inputs, 6), weight, p.W.dtype))
+    if bits == 16:  # so coarse that a sum saturates nothing
+        coarse = {key: replace(p.operators[key], exponent=-8) for key in ("matmul.Wx", *(f"gate.{k}_pre" for k in "zrg"))}
+        p = replace(p, operators={**p.operators, **coarse})
+    made, launches = prepared(p)
+    assert (type(made).__name__ != "TwinNetwork") == taken
+    for code in (p.fmt_x.qmin, p.fmt_x.qmax, max(p.fmt_x.qmin, -32513)) if taken else ():
+        x = np.full((1, 1, inputs), code, narrowest_dtype(p.fmt_x))
+        assert np.array_equal(on_host(made.forward(x)), forward(p, x).h)
+
+
 @pytest.mark.gpu
 @pytest.mark.parametrize("of_h", ["int8", "uint8", "uint12", "uint16", "int16"])
 @pytest.mark.parametrize("of_x", FORMATS)
