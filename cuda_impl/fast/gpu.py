@@ -33,7 +33,7 @@ def _prepared(params: Params) -> Any:
     from cuda_impl.fast.gpu_moving_cluster_network import MovingClusterNetwork
     from cuda_impl.fast.gpu_moving_network import MovingNetwork, takes_moving
     from cuda_impl.fast.gpu_network import ClusterNetwork
-    from cuda_impl.fast.gpu_steps_network import WideNetwork
+    from cuda_impl.fast.gpu_steps_network import StepNetwork
     from cuda_impl.fast.gpu_twin import TwinNetwork
 
     if isinstance(params, MShiftDynamicParams):
@@ -43,7 +43,7 @@ def _prepared(params: Params) -> Any:
     if not takes(params):
         return TwinNetwork(params)
     if params.hidden_size > gpu_grid_network.LARGEST:
-        return WideNetwork(params) if fits_bytes(params) else TwinNetwork(params)
+        return StepNetwork(params) if fits_bytes(params) else TwinNetwork(params)
     if not fits_bytes(params):
         return gpu_grid_network.GridNetwork(params, 2)
     return ClusterNetwork(params) if params.hidden_size <= LARGEST else gpu_grid_network.GridNetwork(params, 1)

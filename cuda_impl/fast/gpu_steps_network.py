@@ -1,7 +1,8 @@
-"""Static sets of at most 8 bits with one product a step, for large batches and wide networks, on torch's tensors.  [SPEC S]
+"""Static sets of at most 8 bits with one product a step, for large batches and wide networks.  [SPEC S]
 
-A step is a product of the state with R and one element-wise kernel. A span of steps is a CUDA graph from its second run
-on, at addresses that stay; what differs from run to run is passed in device memory by a launch before it.
+A step is a product of the state with R and one element-wise kernel. On torch's tensors a span of steps is a CUDA graph from its
+second run on, at addresses that stay; what differs from run to run is passed in device memory by a launch before it. On other
+arrays both are started step by step.
 """
 
 from __future__ import annotations
@@ -23,7 +24,6 @@ from cuda_impl.fast.gpu_options import placed_options
 from cuda_impl.fast.gpu_pack_real import pot_constants
 from cuda_impl.fast.gpu_products import Product, X
 from cuda_impl.fast.gpu_steps_plan import SPAN_BYTES, padded_width, row_groups, span_steps, spans
-from cuda_impl.fast.gpu_twin import TwinNetwork
 from cuda_impl.fast.network import narrowest_dtype
 from golden.spec.errors import ParameterError
 from golden.spec.params import MShiftParams, PotParams
@@ -139,18 +139,16 @@ class StepNetwork:
     ) -> Any:
         """h [T+1,N,H] on the device, in the narrowest type of the state; see cuda_impl.fast.network.
 
-        x        a tensor on the GPU; int8 or uint8 [T,N,C] is read where it lies, anything else is checked and converted
+        x        int8 or uint8 [T,N,C] on the GPU is read where it lies, anything else is checked, converted and copied there
         Capture  into a caller's graph after a run with the same options outside of one, without a mask
-        Raises   ParameterError for anything but a tensor on the GPU, a wrong shape or type, a code outside its format
+        Raises   ParameterError for a wrong shape or type, a code outside its format
         """
         driver.bind_thread()
-        torch, p = torch_of(x), self.params
-        if torch is None:
-            raise ParameterError("x", f"a {type(x).__name__} elsewhere", "a torch tensor on the GPU")
+        torch, p, given = torch_of(x), self.params, x
         x = codes_on_device("x", x, (-1, -1, p.input_size), p.fmt_x, self.dtype_x)
-        steps, batch, hidden = int(x.shape[0]), int(x.shape[1]), p.hidden_size
+        steps, batch, hidden = int(given.shape[0]), int(given.shape[1]), p.hidden_size
         if batch < 1:
-            raise ParameterError("x", f"an array of shape {list(x.shape)}", "at least one row")
+            raise ParameterError("x", f"an array of shape {list(given.shape)}", "at least one row")
         stream = stream_of(torch, x)
         if h0 is not None:
             h0 = codes_on_device("h0", h0, (batch, hidden), p.fmt_h, self.dtype_h)
@@ -158,7 +156,7 @@ class StepNetwork:
         out = output_codes(torch, out, x, (steps + 1, batch, hidden), self.dtype_h)
         out_at, mask_at, plane = address(out), address(placed_mask), batch * hidden
         with self._lock:
-            capturing = torch.cuda.is_current_stream_capturing()
+            capturing = torch is not None and torch.cuda.is_current_stream_capturing()
             span = span_steps(steps, batch, self.width, self.span_bytes)
             room = self._room(torch, batch, span, stream, capturing)
             room.mask = placed_mask
@@ -172,7 +170,7 @@ class StepNetwork:
                 begin.start()
                 if count > 0:
                     self._multiply(room, count * batch, address(x) + first * batch * p.input_size, stream)
-                    if capturing:
+                    if capturing or torch is None:
                         self._start_steps(room, batch, count, reverse, mode, stream)
                     else:
                         self._run_steps(torch, room, batch, count, reverse, mode, stream)
@@ -202,7 +200,7 @@ class StepNetwork:
         room = self._rooms.get((batch, stream))
         if room is None or room.wx.shape[0] < span * batch:
             if room is not None or len(self._rooms) >= ROOMS:
-                torch.cuda.synchronize()  # a graph may be under way
+                self.check()  # a graph may be under way
                 del self._rooms[(batch, stream) if room is not None else next(iter(self._rooms))]
             room = self._rooms[batch, stream] = self._furnished(torch, batch, span, stream)
         return room
@@ -212,7 +210,7 @@ class StepNetwork:
         wx = empty(torch, (span * batch, columns), np.int32)
         rh = empty(torch, (batch, columns), np.int32)
         both = empty(torch, (2, batch, self.width), np.int8)
-        both.zero_()
+        driver.set_words(address(both), 0, stream, 2 * batch * self.width // 4)
         words = empty(torch, (gpu_steps.WORDS,), np.int32)
         off = 128 if self.kind.unsigned else 0
         types = [INT] * 5 + [ADDRESS] * 6 + [INT]
@@ -288,29 +286,3 @@ class StepNetwork:
             cells[gpu_steps.OFFSET].value, cells[gpu_steps.WX].value = time * plane, wx_at + time * wx_bytes
             cells[gpu_steps.OLD].value, cells[gpu_steps.NEW].value = places[now], places[1 - now]
             step.start()
-
-
-class WideNetwork:
-    """Static sets of at most 8 bits and more units than a grid holds: one product a step for torch's tensors on the GPU, the
-    twin's programs, which are slow, for other arrays.
-    """
-
-    def __init__(self, params: MShiftParams | PotParams) -> None:
-        self.params, self.device = params, driver.device_number()
-        self._twin = TwinNetwork(params)
-        self._steps: StepNetwork | None = None
-        self._lock = threading.RLock()
-
-    def forward(self, x: Any, h0: Any = None, **options: Any) -> Any:
-        """h [T+1,N,H] on the device, in the narrowest type of the state; see cuda_impl.fast.network."""
-        if torch_of(x) is None:
-            return self._twin.forward(x, h0, **options)
-        with self._lock:
-            if self._steps is None:
-                self._steps = StepNetwork(self.params)
-        return self._steps.forward(x, h0, **options)
-
-    def check(self) -> None:
-        """Wait for the device; no kernel here waits for another block, so that none can give up."""
-        if self._steps is not None:
-            self._steps.check()

@@ -27,7 +27,7 @@ from cuda_impl.fast import (
 from cuda_impl.fast.gpu_layout import TERMS
 from cuda_impl.fast.gpu_units import finisher, zoneout_step
 from tests.cuda_impl.real_on_host import replace_operations
-from tests.cuda_impl.steps_on_host import OPERATIONS, array_at
+from tests.cuda_impl.steps_on_host import OPERATIONS, array_at, set_words
 
 int32, int64 = np.int32, np.int64
 SHARED = np.zeros(1 << 17, np.uint8)
@@ -63,10 +63,6 @@ def empty(torch: Any, shape: tuple[int, ...], dtype: Any) -> Placed:
     return Placed(np.full(shape, 77, dtype))
 
 
-def set_words(address: int, value: int, stream: int, count: int = 1) -> None:
-    array_at(ctypes.c_int32, address, (count,))[:] = value
-
-
 def as_columns(address: int, columns: int, length: int) -> np.ndarray:
     """int8 [length, columns] of the fragments that gpu_pack.input_fragments made."""
     pairs, pieces = -(-columns // 128) * 4, -(-length // TERMS)
@@ -82,8 +78,9 @@ class Launches:
     """
 
     def __init__(self, params: Any) -> None:
-        self.R, self.hidden, self.seen = np.asarray(params.R).astype(int64), params.hidden_size, []
+        self.R = np.asarray(params.R).astype(int64)
         self.made: list[str] = []
+        self.seen: list[str] = []
 
     def loaded(self, key: Any, build: Any, shared: int, cluster: int, threads: int) -> Any:
         def launch(blocks: int, stream: int, arguments: Any) -> Any:

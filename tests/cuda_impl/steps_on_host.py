@@ -70,6 +70,10 @@ def array_at(number: Any, at: int, shape: tuple[int, ...]) -> np.ndarray:
     return np.ctypeslib.as_array((number * int(np.prod(shape))).from_address(int(at))).reshape(shape)
 
 
+def set_words(address: int, value: int, stream: int, count: int = 1) -> None:
+    array_at(ctypes.c_int32, address, (count,))[:] = value
+
+
 class Met(Exception):
     """A thread has come to the block's barrier, and the others have not."""
 
@@ -181,6 +185,8 @@ def host_machine(monkeypatch: Any, torch: Any) -> Machine:
     monkeypatch.setattr(driver, "loaded", machine.loaded)
     monkeypatch.setattr(driver, "device_number", lambda: 0)
     monkeypatch.setattr(driver, "bind_thread", lambda: None)
+    monkeypatch.setattr(driver, "set_words", set_words)
+    monkeypatch.setattr(cuda, "synchronize", lambda: None)
     monkeypatch.setattr(network, "torch_of", lambda x: machine)
     monkeypatch.setattr(network, "stream_of", lambda *_: 7)
     for module in (network, gpu_options, gpu_products):

@@ -55,7 +55,7 @@ def test_many_rows_and_many_units(hidden, batch, datapath):
     for _ in range(3):
         found = on_host(made.forward(there, torch.from_numpy(h0).cuda()))
         assert np.array_equal(found[:, rows], wanted)
-    if hidden <= 1024:  # without torch one kernel takes any number of rows, in waves of clusters
+    if hidden <= 1024 or hidden > 2048:  # without torch one kernel takes any number of rows, in waves of clusters, or steps
         assert np.array_equal(on_host(made.forward(x, h0)), found)
     made.check()
 

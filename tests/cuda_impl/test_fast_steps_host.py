@@ -120,6 +120,11 @@ def test_runs_of_the_network_on_the_host(name, hidden, each, monkeypatch):
             assert found is out or not again
     assert machine.replays > 0 and len(made._rooms) == 1
     assert all(set(room.inputs) == {(2 * batch, 0), (batch, 0)} for room in made._rooms.values())  # kept from run to run
+    graphs, replays = [dict(room.graphs) for room in made._rooms.values()], machine.replays
+    monkeypatch.setattr("cuda_impl.fast.gpu_steps_network.torch_of", lambda x: None)
+    for chosen in options:  # arrays that are not torch's: step by step
+        assert np.array_equal(made.forward(x, h0, **chosen).numpy(), forward(p, x, h0, **chosen).h)
+    assert machine.replays == replays and graphs == [room.graphs for room in made._rooms.values()]
     empty = made.forward(torch.zeros((0, batch, 16), dtype=getattr(torch, narrowest_dtype(p.fmt_x).name)), h0)
     assert np.array_equal(empty.numpy()[0], h0)
 
