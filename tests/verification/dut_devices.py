@@ -139,3 +139,28 @@ class Misbehaving:
 
     def declines(self, constants, inputs):
         return NotImplemented
+
+
+class Sets(Golden):
+    """What it does, as a set, which JSON does not have."""
+
+    capabilities = {"options": {"h0"}}
+
+
+class NumPyLimit(Golden):
+    """A limit that is a number of NumPy."""
+
+    capabilities = {"steps": ["saturate"], "limits": {"rows": np.int64(10)}}
+
+
+class Words(Golden):
+    """What it does, in words."""
+
+    capabilities = "everything"
+
+
+class NoCard(Golden):
+    """It needs what is not there."""
+
+    def __init__(self):
+        raise RuntimeError("no card\nin slot 3")

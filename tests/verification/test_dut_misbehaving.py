@@ -200,9 +200,13 @@ def test_a_device_that_always_hangs_is_given_up():
         ("cmd:'", "No closing quotation"),
         ("cmd:true", "closed its output without an answer"),
         ("cmd:echo ready", "the answer starts with b'ready"),
+        (f"py:{DEVICES}:Sets", "Sets: capabilities options is {'h0'}, expected what JSON holds"),
+        (f"py:{DEVICES}:NumPyLimit", "NumPyLimit: capabilities limits is {'rows': np.int64(10)}, expected what JSON holds"),
+        (f"py:{DEVICES}:Words", "Words: capabilities object is 'everything', expected a JSON object"),
+        (f"py:{DEVICES}:NoCard", "NoCard fails as it starts (RuntimeError: no card in slot 3, in __init__ ("),
     ],
 )
 def test_devices_that_are_not_there(spec, sentence):
     with pytest.raises(QgruError) as error:
         resolve(spec)
-    assert sentence in str(error.value) and "\n" not in str(error.value)
+    assert sentence in str(error.value) and "\n" not in str(error.value) and "File " not in str(error.value)

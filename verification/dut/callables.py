@@ -90,6 +90,8 @@ def answer_with(device: Any, target: str) -> tuple[dict[str, Any], Answer]:
             "datapaths": [ANY] if callable(sequence) else [],
             "options": [ANY],
         }
+    if not isinstance(declared, Mapping):
+        raise DeviceError(f"py:{target}: capabilities object is {declared!r}, expected a JSON object")
     capabilities = {"protocol": PROTOCOL, "name": target, **declared}
 
     def answer(request: Message) -> Answered:
