@@ -100,6 +100,15 @@ def test_what_is_not_declared_is_not_asked():
     )
 
 
+def test_limits_hold_for_what_must_be_refused_too():
+    refused = ErrorCase("e", *to_plain(mshift_set()), "ParameterError", "x", x=np.full((1, 1, 2), 300, np.int32))
+    hidden = mshift_set().hidden_size
+    few = Capabilities(datapaths={"mshift": None}, options=frozenset({"refusals"}), limits={"H": hidden - 1})
+    assert request_of(refused, few) == f"H = {hidden}, declared at most {hidden - 1}"
+    enough = Capabilities(datapaths={"mshift": None}, options=frozenset({"refusals"}), limits={"H": hidden})
+    assert request_of(refused, enough).kind == "sequence"
+
+
 def test_a_case_without_a_promised_output_is_not_run():
     for promised in ({"requantize": []}, {"*": ["y"]}):
         nothing = read_capabilities({"steps": promised}, "t")
