@@ -97,8 +97,12 @@ def assert_bit_exact(request: pytest.FixtureRequest) -> Callable[..., None]:
     def check(got: Any, expected: Any = _NOTHING) -> None:
         if expected is not _NOTHING:
             from verification.dut.bit_exact import difference
+            from verification.dut.failure import Failure
 
-            sentence = difference(got, expected)
+            try:
+                sentence = difference(got, expected)
+            except Failure as failure:  # of what is no array
+                sentence = failure.sentence
             if sentence:
                 pytest.fail(sentence, pytrace=False)
             return

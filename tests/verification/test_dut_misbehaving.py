@@ -57,6 +57,8 @@ def test_python_devices():
         "leaves": ("crash", "exit status 3"),
         "strange": ("dtype", "q is a object, expected an array of numbers"),
         "declines": ("not run", "the device does not do it"),
+        "deep": ("shape", "array q has the shape [1, 1, 1, 1, 5], expected 4 lengths at most"),
+        "ragged": ("dtype", "q is a list (setting an array element with a sequence"),
     }
     found = outcomes(f"py:{DEVICES}:Misbehaving", between((id, zp) for zp, id in enumerate(wanted, 1)))
     expect(found, wanted)

@@ -30,6 +30,8 @@ def test_the_fixtures(dut, golden, vectors, assert_bit_exact):
     assert dut.capabilities.name == "misbehaving"
     with pytest.raises(pytest.fail.Exception, match="difference -255"):
         assert_bit_exact(np.array([-128], np.int8), np.array([127], np.int8))
+    with pytest.raises(pytest.fail.Exception, match="array is a NoneType, expected an array of numbers"):
+        assert_bit_exact(None, np.zeros(3, int))
 """
 
 

@@ -200,9 +200,10 @@ def test_arrays_of_other_libraries():
         assert array.dtype == np.int32 and array.tolist() == [4, 5]
     assert to_numpy("q", torch.tensor([1.0], requires_grad=True)).dtype == np.float32
     assert to_numpy("q", [1, 2]).dtype == np.int64
-    with pytest.raises(Failure) as failure:
-        to_numpy("q", "words")
-    assert failure.value.kind == "dtype"
+    for value in ("words", [[1], [2, 3]], torch.ones(2, dtype=torch.bfloat16)):
+        with pytest.raises(Failure) as failure:
+            to_numpy("q", value)
+        assert failure.value.kind == "dtype" and failure.value.sentence.startswith("q is a")
 
 
 def answered(case, **arrays):
@@ -274,6 +275,17 @@ def test_differences_are_not_wrapped():
     assert difference(np.array([1.5], ">f4"), np.array([-1.5], ">f4")).startswith("array[0] is 1069547520 (0x3fc00000)")
     assert difference([1], [1, 2]) == "array has the shape [1], expected [2]"
     assert difference({"h": a}, {"h": a, "z": a}) == "z is missing"
+
+
+def test_only_integers_and_reals_are_compared():
+    whole, wide = np.array([1, 2]), np.array([2**70], dtype=object)
+    assert difference(whole.astype(object), whole) is None and difference(wide, wide.copy()) is None
+    assert difference(wide + 1, wide).endswith("difference 1; 1 of 1 differ")
+    for other in (np.array([1.0, 2], dtype=object), whole.astype(complex), np.array(["1", "2"]), whole.astype("M8[s]")):
+        found = f"is an array of {other.dtype.name}, expected integers, or reals of at most 64 bits"
+        assert difference(other, whole, "q") == f"q {found}"
+        assert difference(whole, other, "q") == f"the expected q {found}"
+    assert "expected integers, or reals" in difference(np.ones(2, np.longdouble), np.ones(2, np.longdouble))
 
 
 def test_an_exception_is_reported_with_its_place():

@@ -110,6 +110,10 @@ def serve(start: Callable[[], tuple[dict[str, Any], Answer]], source: BinaryIO, 
         if wrong:
             found = arrays[wrong[0]].dtype.name
             header, arrays = {"status": "internal", "problem": "dtype", "message": f"{wrong[0]} is an array of {found}"}, {}
+        deep = [name for name, array in arrays.items() if array.ndim > frames.MAX_AXES]
+        if deep:
+            said = f"array {deep[0]} has the shape {list(arrays[deep[0]].shape)}, expected {frames.MAX_AXES} lengths at most"
+            header, arrays = {"status": "internal", "problem": "shape", "message": said}, {}
         sink.write(frames.pack(header, arrays))
         sink.flush()
 
