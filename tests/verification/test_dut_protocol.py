@@ -236,6 +236,9 @@ def test_outputs_that_contradict_the_states():
     case = run_case()
     found = answered(case, h=case.trace["h"], output=case.trace.output + 1)
     assert (found.outcome, found.detail) == ("differs", "output is not what h says")
+    assert (found.compared, found.mismatches, found.comparison.roots) == (28, 12, 12)
+    both = answered(case, h=case.trace["h"] ^ 1, output=case.trace.output ^ 1)
+    assert (both.compared, both.mismatches, both.comparison.stages["output"]) == (28, 28, (12, 12))
 
 
 def test_the_final_state_of_moving_ranges():
@@ -243,6 +246,7 @@ def test_the_final_state_of_moving_ranges():
     wrong = np.nextafter(np.float32(case.trace.state.h_max), np.float32(9))
     found = answered(case, h=case.trace["h"], **{"state.h_max": wrong})
     assert found.outcome == "differs" and found.detail.startswith("the final state's h_max is ")
+    assert (found.compared, found.mismatches) == (17, 1)
 
 
 def test_an_early_column_is_the_root():
