@@ -241,6 +241,12 @@ def test_outputs_that_contradict_the_states():
     assert (both.compared, both.mismatches, both.comparison.stages["output"]) == (28, 28, (12, 12))
 
 
+def test_an_order_that_is_not_put_back_goes_wrong_in_no_stage():
+    case = run_case(reverse=True)
+    report = answered(case, output=case.trace.output[::-1]).report("device", "again")
+    assert "diagnosis: reverse-not-put-back" in report and "inferred" not in report
+
+
 def test_the_final_state_of_moving_ranges():
     case = run_case(kind="mshift-dynamic")
     wrong = np.nextafter(np.float32(case.trace.state.h_max), np.float32(9))
