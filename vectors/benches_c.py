@@ -1,6 +1,6 @@
 """A C99 harness made with the set: it calls `dut_<step>` for every row of its cases and prints the first difference.
 
-Nothing but stdio is needed, and every buffer is the harness's own. Values are those of the generated C headers.
+Nothing but stdio and stdlib is needed, and every buffer is the harness's own. Values are those of the generated C headers.
 """
 
 from __future__ import annotations
