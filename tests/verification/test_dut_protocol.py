@@ -232,6 +232,23 @@ def test_the_first_divergence_of_what_was_given():
     assert "compared: h\n  replay: again" in found.report("device", "again")
 
 
+@pytest.mark.parametrize(("kind", "roots"), [("mshift", 2), ("pot", 2), ("mshift-dynamic", 1)])
+@pytest.mark.parametrize("reverse", [False, True])
+def test_a_state_after_a_wrong_state_is_a_consequence(kind, roots, reverse):
+    """Of states alone: rows are by themselves where the ranges stand still."""
+    case = run_case(kind=kind, reverse=reverse)
+    states = case.trace["h"].copy()
+    order = states[1:][::-1] if reverse else states[1:]
+    order[0, 0, 0] ^= 1
+    order[1, 0] ^= 1
+    order[1, 1, 0] ^= 1
+    order[2, 0, 1] ^= 1
+    found = answered(case, h=states)
+    assert (found.mismatches, found.comparison.roots, found.comparison.consequences) == (5, roots, 5 - roots)
+    outputs = answered(case, output=states[1:])
+    assert (outputs.mismatches, outputs.comparison.roots) == (5, roots)
+
+
 def test_outputs_that_contradict_the_states():
     case = run_case()
     found = answered(case, h=case.trace["h"], output=case.trace.output + 1)

@@ -224,7 +224,7 @@ def _compare_run(case: Case, arrays: Mapping[str, np.ndarray]) -> Comparison:
     if OUTPUT in arrays and "h" not in given:
         given["h"] = np.concatenate([expected["h"][:1], arrays[OUTPUT]])
     fields = {name: given.get(name, array) for name, array in expected.items()}
-    comparison = compare(replace(expected, fields=fields), expected, case.params)
+    comparison = compare(replace(expected, fields=fields), expected, case.params, given)
     stages = {name: counts for name, counts in comparison.stages.items() if name in given}
     compared = sum(size for size, _ in stages.values())
     if OUTPUT in arrays and "h" not in arrays:
