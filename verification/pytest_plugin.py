@@ -73,7 +73,8 @@ def dut(pytestconfig: pytest.Config) -> Iterator[Any]:
     try:
         device = resolve(spec, pytestconfig.getoption("--qgru-timeout"))
     except DeviceError as error:
-        raise pytest.UsageError(str(error)) from None
+        said = str(error)  # of the options of qgru check, which have other names here
+        raise pytest.UsageError(f"--qgru-{said[2:]}" if said.startswith(("--dut ", "--timeout ")) else said) from None
     with device:
         yield device
         late = device.close()

@@ -81,7 +81,11 @@ def test_a_run_without_one(folder):
 
 @pytest.mark.parametrize(
     ("options", "sentence"),
-    [(("--qgru-vectors", "/nowhere"), "--qgru-vectors: "), (("--qgru-dut", "nothing"), "--dut is 'nothing', expected")],
+    [
+        (("--qgru-vectors", "/nowhere"), "--qgru-vectors: "),
+        (("--qgru-dut", "nothing"), "--qgru-dut is 'nothing', expected"),
+        (("--qgru-dut", "py:math:sqrt", "--qgru-timeout", "0"), "--qgru-timeout is 0.0, expected"),
+    ],
 )
 def test_bad_options(folder, options, sentence):
     code, text = run(folder, "--qgru-vectors", str(folder / "set"), *options)
