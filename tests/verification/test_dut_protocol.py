@@ -70,6 +70,16 @@ def test_a_frame_that_is_cut_off(cut, kind):
     assert failure.value.kind == kind
 
 
+def test_an_array_without_numbers_may_begin_behind_the_data():
+    """Of a run of no steps, by a device that puts every array at the next multiple of 8 and writes no padding at the end."""
+    arrays = [
+        {"name": "h", "dtype": "int32", "shape": [1, 1, 1], "offset": 0},
+        {"name": "output", "dtype": "int32", "shape": [0, 1, 1], "offset": 8},
+    ]
+    message = frames.unpack(json.dumps({"status": "ok", "arrays": arrays}).encode(), b"\7\0\0\0")
+    assert message.arrays["h"].tolist() == [[[7]]] and message.arrays["output"].shape == (0, 1, 1)
+
+
 def test_a_server_answers_until_its_input_ends():
     source = io.BytesIO(
         frames.pack({"kind": "step"}, {}) + frames.pack({"kind": "hello"}, {}) + frames.pack({"kind": "step"}, {})
