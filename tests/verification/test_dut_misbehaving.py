@@ -99,6 +99,7 @@ def test_shared_libraries(tmp_path):
         "overrun": ("overrun", "q: 4 bytes written after its buffer, the nearest 1 away"),
         "underrun": ("overrun", "q: 4 bytes written before its buffer, the nearest 1 away"),
         "scribble": ("overrun", "v: an input was written to"),
+        "long-message": ("overrun", "message: 8 bytes written after its buffer, the nearest 1 away"),
     }
     library = compiled(tmp_path)
     found = outcomes(f"so:{library}", [*between((id, 0) for id in wanted), run_case()])
