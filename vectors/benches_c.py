@@ -51,9 +51,10 @@ def c_prototype(step: str) -> str:
 
 
 def c_header(steps: Sequence[str]) -> str:
-    """The text of dut.h: the prototypes of the steps."""
+    """The text of dut.h: the prototypes of the steps, which a port in C++ may include too."""
     lines = "".join(f"{c_prototype(step)}; /* {STEPS[step].clause} */\n" for step in steps)
-    return f"#ifndef QGRU_DUT_STEPS_H\n#define QGRU_DUT_STEPS_H\n\n#include <stdint.h>\n\n{lines}\n#endif\n"
+    start, end = ("#ifdef __cplusplus\n" + text + "\n#endif\n" for text in ('extern "C" {', "}"))
+    return f"#ifndef QGRU_DUT_STEPS_H\n#define QGRU_DUT_STEPS_H\n\n#include <stdint.h>\n\n{start}\n{lines}\n{end}\n#endif\n"
 
 
 def c_harness(benches: Sequence[StepBench], headers: Sequence[str]) -> str:
