@@ -185,6 +185,15 @@ def test_a_file_with_the_name_of_a_module_takes_its_place_nowhere(tmp_path):
     assert outcomes(f"py:{tmp_path / 'json.py'}:run", [run_case()])["m"].outcome == "equal"
 
 
+def test_modules_of_the_working_folder_take_the_place_of_no_other(tmp_path, monkeypatch):
+    source = "from golden.sequence import forward\nimport json\n\nrun = forward if json.dumps else None\n"
+    for name in ("mine", "golden", "json", "frames"):
+        (tmp_path / f"{name}.py").write_text(source if name == "mine" else "raise RuntimeError\n", encoding="ascii")
+    monkeypatch.chdir(tmp_path)
+    for spec in ("py:mine.py:run", "py:mine:run"):
+        assert outcomes(spec, [run_case()])["m"].outcome == "equal"
+
+
 def test_a_device_that_always_hangs_is_given_up():
     found = outcomes(f"py:{DEVICES}:Misbehaving", [requantize(f"h{i}", 2) for i in range(GIVE_UP + 2)], 0.5)
     assert [o.outcome for o in found.values()] == ["hang"] * GIVE_UP + ["not run"] * 2
