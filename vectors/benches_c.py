@@ -1,6 +1,6 @@
 """A C99 harness made with the set: it calls `dut_<step>` for every row of its cases and prints the first difference.
 
-Nothing but stdio is needed, and every buffer is the harness's own. Values are those of the generated C headers.
+Nothing but stdio and stdlib is needed, and every buffer is the harness's own. Values are those of the generated C headers.
 """
 
 from __future__ import annotations
@@ -51,9 +51,10 @@ def c_prototype(step: str) -> str:
 
 
 def c_header(steps: Sequence[str]) -> str:
-    """The text of dut.h: the prototypes of the steps."""
+    """The text of dut.h: the prototypes of the steps, which a port in C++ may include too."""
     lines = "".join(f"{c_prototype(step)}; /* {STEPS[step].clause} */\n" for step in steps)
-    return f"#ifndef QGRU_DUT_STEPS_H\n#define QGRU_DUT_STEPS_H\n\n#include <stdint.h>\n\n{lines}\n#endif\n"
+    start, end = ("#ifdef __cplusplus\n" + text + "\n#endif\n" for text in ('extern "C" {', "}"))
+    return f"#ifndef QGRU_DUT_STEPS_H\n#define QGRU_DUT_STEPS_H\n\n#include <stdint.h>\n\n{start}\n{lines}\n{end}\n#endif\n"
 
 
 def c_harness(benches: Sequence[StepBench], headers: Sequence[str]) -> str:

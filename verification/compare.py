@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,7 +13,7 @@ from golden.spec.layout import GATES
 from golden.spec.params import Params
 from golden.spec.trace import Trace
 from vectors.describe import field_format
-from verification.consequences import Layout, TimeOrder, follows, layout_of, operands
+from verification.consequences import Layout, TimeOrder, follows, layout_of, operands, with_unrecorded
 
 
 @dataclass(frozen=True)
@@ -87,12 +88,14 @@ def hexadecimal(value: int | float, bits: int) -> str:
     return f"0x{value % 2**bits:0{(bits + 3) // 4}x}"
 
 
-def compare(got: Trace, expected: Trace, params: Params | None = None) -> Comparison:
+def compare(got: Trace, expected: Trace, params: Params | None = None, recorded: Collection[str] | None = None) -> Comparison:
     """Compare every field of two traces; floats by their bits.
 
     got       the trace under test
     expected  the trace that is right
     params    the parameter set, for the width of each field in a report
+    recorded  names of the fields that got really has, the others being the expected ones; a code that follows from a differing
+              one through others is a consequence of it. None: all
     Returns   Comparison; first is the first differing code: steps in processing order (from T-1 to 0 in reverse), fields
               in the order of the layout, then by row and unit
     """
@@ -109,9 +112,9 @@ def compare(got: Trace, expected: Trace, params: Params | None = None) -> Compar
     if not differs:
         return Comparison(compared, 0, 0, stages, problems)
     layout, order = layout_of(expected), TimeOrder(expected)
+    known = differs if recorded is None else with_unrecorded(expected, layout, differs, recorded, order)
     roots = sum(
-        int(np.count_nonzero(mask & ~follows(expected.datapath, name, layout, differs, order)))
-        for name, mask in differs.items()
+        int(np.count_nonzero(mask & ~follows(expected.datapath, name, layout, known, order))) for name, mask in differs.items()
     )
     name, index = _first(differs, layout, order)
     first = _divergence(got, expected, name, index, layout, order, params)

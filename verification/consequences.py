@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -71,6 +71,12 @@ class TimeOrder:
             out[1:] = values[:-1]
         return out
 
+    def from_then_on(self, values: np.ndarray) -> np.ndarray:
+        """[T, ...] of a [T, ...] mask: whether it was True at this step or before."""
+        along = values[::-1] if self.reverse else values
+        out = np.logical_or.accumulate(along, axis=0)
+        return out[::-1] if self.reverse else out
+
 
 def follows(datapath: str, name: str, layout: Layout, differs: Mapping[str, np.ndarray], order: TimeOrder) -> np.ndarray:
     """Where an operand of the field differs, as a mask of the field's shape.
@@ -90,6 +96,26 @@ def follows(datapath: str, name: str, layout: Layout, differs: Mapping[str, np.n
             columns = at[..., block * hidden : (block + 1) * hidden]
         columns |= _fitted(mask, given, axes.replace("S", "T"))
     return out
+
+
+def with_unrecorded(
+    trace: Trace, layout: Layout, differs: Mapping[str, np.ndarray], recorded: Collection[str], order: TimeOrder
+) -> dict[str, np.ndarray]:
+    """differs, and a mask of each field that was not recorded: where one of its own operands differs, itself recorded or not.
+
+    trace  of the run, for the shapes
+    """
+    known = dict(differs)
+    for _ in range(2):  # a range reads the scale of the step before, which comes after it in the layout
+        for name in layout:
+            if name in recorded:
+                continue
+            mask = follows(trace.datapath, name, layout, {**known, name: np.zeros(trace[name].shape, bool)}, order)
+            if f"{name}:last" in DEPENDS[trace.datapath][name]:
+                mask = order.from_then_on(mask)
+            if mask.any():
+                known[name] = mask
+    return known
 
 
 def _brought(mask: np.ndarray, axes: str, how: tuple[str, ...], order: TimeOrder) -> tuple[np.ndarray, str]:

@@ -98,7 +98,9 @@ class Diagnosis:
         if self.verdict == "several":
             lines.insert(0, f"several: {len(self.explanations)} explanations, the run does not tell them apart")
         if self.roots:
-            lines.append("differs with equal operands in: " + ", ".join(f"{k} ({v})" for k, v in self.roots.items()))
+            lines.append(
+                "differs from the clauses on its own operands in: " + ", ".join(f"{k} ({v})" for k, v in self.roots.items())
+            )
         if self.discriminating is not None:
             lines += self.discriminating.lines()
         if self.note:

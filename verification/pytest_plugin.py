@@ -73,7 +73,8 @@ def dut(pytestconfig: pytest.Config) -> Iterator[Any]:
     try:
         device = resolve(spec, pytestconfig.getoption("--qgru-timeout"))
     except DeviceError as error:
-        raise pytest.UsageError(str(error)) from None
+        said = str(error)  # of the options of qgru check, which have other names here
+        raise pytest.UsageError(f"--qgru-{said[2:]}" if said.startswith(("--dut ", "--timeout ")) else said) from None
     with device:
         yield device
         late = device.close()
@@ -97,8 +98,12 @@ def assert_bit_exact(request: pytest.FixtureRequest) -> Callable[..., None]:
     def check(got: Any, expected: Any = _NOTHING) -> None:
         if expected is not _NOTHING:
             from verification.dut.bit_exact import difference
+            from verification.dut.failure import Failure
 
-            sentence = difference(got, expected)
+            try:
+                sentence = difference(got, expected)
+            except Failure as failure:  # of what is no array
+                sentence = failure.sentence
             if sentence:
                 pytest.fail(sentence, pytrace=False)
             return

@@ -195,6 +195,31 @@ def test_c_harness_prints_the_first_difference(tmp_path: Path) -> None:
     assert status == 1 and found.startswith("row 2: q is 0, expected -8; v -1; case requantize-9 [M-5] flags: "), found
 
 
+def test_a_port_in_c_plus_plus_links_with_the_c_harness(tmp_path: Path) -> None:
+    require("gcc", "g++")
+    requantize(tmp_path)
+    body = "(void)M; (void)s; (void)zp; (void)bits; (void)is_signed;\n    return v == 0 ? -7 : 0;"
+    (tmp_path / "dut.cpp").write_text(f'#include "dut.h"\n{c_prototype("requantize")}\n{{\n    {body}\n}}\n', encoding="ascii")
+    for command in (["g++", "-c", "dut.cpp"], ["gcc", "-std=c99", "harness.c", "dut.o", "-o", "harness"]):
+        status, found = run([*command, "-Wall", "-Wextra", "-Werror"], tmp_path)
+        assert status == 0, found
+    status, found = run([tmp_path / "harness"], tmp_path)
+    assert status == 1 and found.startswith("row 1: q is 0, expected -5; v 1; case requantize-9"), found
+
+
+def test_a_port_that_ends_the_program_has_not_passed(tmp_path: Path) -> None:
+    require("gcc")
+    requantize(tmp_path)
+    body = "(void)M; (void)s; (void)zp; (void)bits; (void)is_signed; (void)v;\n    exit(0);"
+    text = f'#include "dut.h"\n#include <stdlib.h>\n{c_prototype("requantize")}\n{{\n    {body}\n}}\n'
+    (tmp_path / "dut.c").write_text(text, encoding="ascii")
+    flags = ["-std=c99", "-Wall", "-Wextra", "-pedantic", "-Werror"]
+    status, found = run(["gcc", *flags, "harness.c", "dut.c", "-o", "harness"], tmp_path)
+    assert status == 0, found
+    status, found = run([tmp_path / "harness"], tmp_path)
+    assert (status, found) == (1, "the program ended before the harness\n")
+
+
 @pytest.mark.parametrize(("write", "row"), [("", 0), ("if (calls++ == 0) *acc = 0;", 1)], ids=["never", "in-the-first-row"])
 def test_c_harness_finds_an_output_that_is_not_written(tmp_path: Path, write: str, row: int) -> None:
     """Every row gives the accumulator 0: what a row leaves unwritten is taken neither for it nor for that of the row before."""

@@ -87,7 +87,7 @@ class Misbehaving:
         deeds = {
             1: self.crash, 2: self.hang, 3: self.narrow, 4: self.flat, 5: self.silent, 6: self.overrun, 7: self.scribble,
             8: self.extra, 9: self.wrong, 10: self.fails, 11: self.refuses, 12: self.leaves, 13: self.strange,
-            14: self.declines,
+            14: self.declines, 15: self.deep, 16: self.ragged,
         }  # fmt: skip
         print("this goes to standard error and harms nothing")
         return deeds.get(constants["zp"], lambda c, i: {"q": right(c, i)})(constants, inputs)
@@ -139,3 +139,41 @@ class Misbehaving:
 
     def declines(self, constants, inputs):
         return NotImplemented
+
+    def deep(self, constants, inputs):
+        return {"q": right(constants, inputs).reshape(1, 1, 1, 1, -1)}
+
+    def ragged(self, constants, inputs):
+        return {"q": [[1], [2, 3]]}
+
+
+class Sets(Golden):
+    """What it does, as a set, which JSON does not have."""
+
+    capabilities = {"options": {"h0"}}
+
+
+class NumPyLimit(Golden):
+    """A limit that is a number of NumPy."""
+
+    capabilities = {"steps": ["saturate"], "limits": {"rows": np.int64(10)}}
+
+
+class Words(Golden):
+    """What it does, in words."""
+
+    capabilities = "everything"
+
+
+class NoCard(Golden):
+    """It needs what is not there."""
+
+    def __init__(self):
+        raise RuntimeError("no card\nin slot 3")
+
+
+class Careless:
+    """Refuses nothing."""
+
+    def sequence(self, params, x, h0, **options):
+        return np.zeros((*x.shape[:2], params.hidden_size), np.int32)

@@ -44,6 +44,9 @@ int qgru_dut_step(const qgru_dut_config *config, int64_t input_count, const qgru
         snprintf(message, message_cap, "out of luck");
         return QGRU_DUT_INTERNAL;
     }
+    if (is(config, "long-message")) {
+        memset(message, 'x', message_cap + 8);
+    }
     if (is(config, "bad-input")) {
         return QGRU_DUT_BAD_INPUT;
     }

@@ -116,6 +116,13 @@ def test_golden_in_python_on_what_golden_made():
     assert set(counts) <= {"equal", "not run"} and counts["equal"] > 80
 
 
+def test_a_device_in_python_is_not_credited_with_what_its_parameter_set_refuses():
+    careless, _ = checked(f"py:{DEVICES}:Careless", ("error",))
+    assert set(careless) == {"accepted", "not run"} and careless["accepted"] == 2, careless
+    golden, _ = checked(f"py:{DEVICES}:Golden", ("error",))
+    assert (golden["equal"], golden["not run"]) == (2, careless["not run"])
+
+
 def test_the_twin_by_its_function():
     with resolve("py:cuda_impl.sequence:forward") as device:
         found = list(

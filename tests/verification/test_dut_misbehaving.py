@@ -57,6 +57,8 @@ def test_python_devices():
         "leaves": ("crash", "exit status 3"),
         "strange": ("dtype", "q is a object, expected an array of numbers"),
         "declines": ("not run", "the device does not do it"),
+        "deep": ("shape", "array q has the shape [1, 1, 1, 1, 5], expected 4 lengths at most"),
+        "ragged": ("dtype", "q is a list (setting an array element with a sequence"),
     }
     found = outcomes(f"py:{DEVICES}:Misbehaving", between((id, zp) for zp, id in enumerate(wanted, 1)))
     expect(found, wanted)
@@ -97,6 +99,7 @@ def test_shared_libraries(tmp_path):
         "overrun": ("overrun", "q: 4 bytes written after its buffer, the nearest 1 away"),
         "underrun": ("overrun", "q: 4 bytes written before its buffer, the nearest 1 away"),
         "scribble": ("overrun", "v: an input was written to"),
+        "long-message": ("overrun", "message: 8 bytes written after its buffer, the nearest 1 away"),
     }
     library = compiled(tmp_path)
     found = outcomes(f"so:{library}", [*between((id, 0) for id in wanted), run_case()])
@@ -182,6 +185,15 @@ def test_a_file_with_the_name_of_a_module_takes_its_place_nowhere(tmp_path):
     assert outcomes(f"py:{tmp_path / 'json.py'}:run", [run_case()])["m"].outcome == "equal"
 
 
+def test_modules_of_the_working_folder_take_the_place_of_no_other(tmp_path, monkeypatch):
+    source = "from golden.sequence import forward\nimport json\n\nrun = forward if json.dumps else None\n"
+    for name in ("mine", "golden", "json", "frames"):
+        (tmp_path / f"{name}.py").write_text(source if name == "mine" else "raise RuntimeError\n", encoding="ascii")
+    monkeypatch.chdir(tmp_path)
+    for spec in ("py:mine.py:run", "py:mine:run"):
+        assert outcomes(spec, [run_case()])["m"].outcome == "equal"
+
+
 def test_a_device_that_always_hangs_is_given_up():
     found = outcomes(f"py:{DEVICES}:Misbehaving", [requantize(f"h{i}", 2) for i in range(GIVE_UP + 2)], 0.5)
     assert [o.outcome for o in found.values()] == ["hang"] * GIVE_UP + ["not run"] * 2
@@ -200,9 +212,13 @@ def test_a_device_that_always_hangs_is_given_up():
         ("cmd:'", "No closing quotation"),
         ("cmd:true", "closed its output without an answer"),
         ("cmd:echo ready", "the answer starts with b'ready"),
+        (f"py:{DEVICES}:Sets", "Sets: capabilities options is {'h0'}, expected what JSON holds"),
+        (f"py:{DEVICES}:NumPyLimit", "NumPyLimit: capabilities limits is {'rows': np.int64(10)}, expected what JSON holds"),
+        (f"py:{DEVICES}:Words", "Words: capabilities object is 'everything', expected a JSON object"),
+        (f"py:{DEVICES}:NoCard", "NoCard fails as it starts (RuntimeError: no card in slot 3, in __init__ ("),
     ],
 )
 def test_devices_that_are_not_there(spec, sentence):
     with pytest.raises(QgruError) as error:
         resolve(spec)
-    assert sentence in str(error.value) and "\n" not in str(error.value)
+    assert sentence in str(error.value) and "\n" not in str(error.value) and "File " not in str(error.value)

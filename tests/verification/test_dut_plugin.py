@@ -30,6 +30,8 @@ def test_the_fixtures(dut, golden, vectors, assert_bit_exact):
     assert dut.capabilities.name == "misbehaving"
     with pytest.raises(pytest.fail.Exception, match="difference -255"):
         assert_bit_exact(np.array([-128], np.int8), np.array([127], np.int8))
+    with pytest.raises(pytest.fail.Exception, match="array is a NoneType, expected an array of numbers"):
+        assert_bit_exact(None, np.zeros(3, int))
 """
 
 
@@ -79,7 +81,11 @@ def test_a_run_without_one(folder):
 
 @pytest.mark.parametrize(
     ("options", "sentence"),
-    [(("--qgru-vectors", "/nowhere"), "--qgru-vectors: "), (("--qgru-dut", "nothing"), "--dut is 'nothing', expected")],
+    [
+        (("--qgru-vectors", "/nowhere"), "--qgru-vectors: "),
+        (("--qgru-dut", "nothing"), "--qgru-dut is 'nothing', expected"),
+        (("--qgru-dut", "py:math:sqrt", "--qgru-timeout", "0"), "--qgru-timeout is 0.0, expected"),
+    ],
 )
 def test_bad_options(folder, options, sentence):
     code, text = run(folder, "--qgru-vectors", str(folder / "set"), *options)

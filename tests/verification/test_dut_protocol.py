@@ -70,6 +70,16 @@ def test_a_frame_that_is_cut_off(cut, kind):
     assert failure.value.kind == kind
 
 
+def test_an_array_without_numbers_may_begin_behind_the_data():
+    """Of a run of no steps, by a device that puts every array at the next multiple of 8 and writes no padding at the end."""
+    arrays = [
+        {"name": "h", "dtype": "int32", "shape": [1, 1, 1], "offset": 0},
+        {"name": "output", "dtype": "int32", "shape": [0, 1, 1], "offset": 8},
+    ]
+    message = frames.unpack(json.dumps({"status": "ok", "arrays": arrays}).encode(), b"\7\0\0\0")
+    assert message.arrays["h"].tolist() == [[[7]]] and message.arrays["output"].shape == (0, 1, 1)
+
+
 def test_a_server_answers_until_its_input_ends():
     source = io.BytesIO(
         frames.pack({"kind": "step"}, {}) + frames.pack({"kind": "hello"}, {}) + frames.pack({"kind": "step"}, {})
@@ -98,6 +108,15 @@ def test_what_is_not_declared_is_not_asked():
         request_of(run_case(kind="pot", h0=np.zeros((2, 2), np.int32)), Capabilities(datapaths={"pot": None}))
         == "h0 is not declared"
     )
+
+
+def test_limits_hold_for_what_must_be_refused_too():
+    refused = ErrorCase("e", *to_plain(mshift_set()), "ParameterError", "x", x=np.full((1, 1, 2), 300, np.int32))
+    hidden = mshift_set().hidden_size
+    few = Capabilities(datapaths={"mshift": None}, options=frozenset({"refusals"}), limits={"H": hidden - 1})
+    assert request_of(refused, few) == f"H = {hidden}, declared at most {hidden - 1}"
+    enough = Capabilities(datapaths={"mshift": None}, options=frozenset({"refusals"}), limits={"H": hidden})
+    assert request_of(refused, enough).kind == "sequence"
 
 
 def test_a_case_without_a_promised_output_is_not_run():
@@ -191,9 +210,10 @@ def test_arrays_of_other_libraries():
         assert array.dtype == np.int32 and array.tolist() == [4, 5]
     assert to_numpy("q", torch.tensor([1.0], requires_grad=True)).dtype == np.float32
     assert to_numpy("q", [1, 2]).dtype == np.int64
-    with pytest.raises(Failure) as failure:
-        to_numpy("q", "words")
-    assert failure.value.kind == "dtype"
+    for value in ("words", [[1], [2, 3]], torch.ones(2, dtype=torch.bfloat16)):
+        with pytest.raises(Failure) as failure:
+            to_numpy("q", value)
+        assert failure.value.kind == "dtype" and failure.value.sentence.startswith("q is a")
 
 
 def answered(case, **arrays):
@@ -222,10 +242,36 @@ def test_the_first_divergence_of_what_was_given():
     assert "compared: h\n  replay: again" in found.report("device", "again")
 
 
+@pytest.mark.parametrize(("kind", "roots"), [("mshift", 2), ("pot", 2), ("mshift-dynamic", 1)])
+@pytest.mark.parametrize("reverse", [False, True])
+def test_a_state_after_a_wrong_state_is_a_consequence(kind, roots, reverse):
+    """Of states alone: rows are by themselves where the ranges stand still."""
+    case = run_case(kind=kind, reverse=reverse)
+    states = case.trace["h"].copy()
+    order = states[1:][::-1] if reverse else states[1:]
+    order[0, 0, 0] ^= 1
+    order[1, 0] ^= 1
+    order[1, 1, 0] ^= 1
+    order[2, 0, 1] ^= 1
+    found = answered(case, h=states)
+    assert (found.mismatches, found.comparison.roots, found.comparison.consequences) == (5, roots, 5 - roots)
+    outputs = answered(case, output=states[1:])
+    assert (outputs.mismatches, outputs.comparison.roots) == (5, roots)
+
+
 def test_outputs_that_contradict_the_states():
     case = run_case()
     found = answered(case, h=case.trace["h"], output=case.trace.output + 1)
     assert (found.outcome, found.detail) == ("differs", "output is not what h says")
+    assert (found.compared, found.mismatches, found.comparison.roots) == (28, 12, 12)
+    both = answered(case, h=case.trace["h"] ^ 1, output=case.trace.output ^ 1)
+    assert (both.compared, both.mismatches, both.comparison.stages["output"]) == (28, 28, (12, 12))
+
+
+def test_an_order_that_is_not_put_back_goes_wrong_in_no_stage():
+    case = run_case(reverse=True)
+    report = answered(case, output=case.trace.output[::-1]).report("device", "again")
+    assert "diagnosis: reverse-not-put-back" in report and "inferred" not in report
 
 
 def test_the_final_state_of_moving_ranges():
@@ -233,6 +279,7 @@ def test_the_final_state_of_moving_ranges():
     wrong = np.nextafter(np.float32(case.trace.state.h_max), np.float32(9))
     found = answered(case, h=case.trace["h"], **{"state.h_max": wrong})
     assert found.outcome == "differs" and found.detail.startswith("the final state's h_max is ")
+    assert (found.compared, found.mismatches) == (17, 1)
 
 
 def test_an_early_column_is_the_root():
@@ -249,6 +296,8 @@ def test_an_early_column_is_the_root():
     assert (found.mismatches, found.comparison.roots, found.comparison.consequences) == (2, 1, 1)
     assert (found.comparison.first.column, found.comparison.first.row) == ("n", 1)
     assert found.comparison.first.operands == {"z": 100, "g": 6, "h": 60, "n_acc (expected)": 162}
+    said = "2 of 8 numbers differ: 1 first in their row, 1 after another one in it"  # columns need not follow from one another
+    assert said in found.report("device", "again")
 
 
 def test_differences_are_not_wrapped():
@@ -265,6 +314,17 @@ def test_differences_are_not_wrapped():
     assert difference(np.array([1.5], ">f4"), np.array([-1.5], ">f4")).startswith("array[0] is 1069547520 (0x3fc00000)")
     assert difference([1], [1, 2]) == "array has the shape [1], expected [2]"
     assert difference({"h": a}, {"h": a, "z": a}) == "z is missing"
+
+
+def test_only_integers_and_reals_are_compared():
+    whole, wide = np.array([1, 2]), np.array([2**70], dtype=object)
+    assert difference(whole.astype(object), whole) is None and difference(wide, wide.copy()) is None
+    assert difference(wide + 1, wide).endswith("difference 1; 1 of 1 differ")
+    for other in (np.array([1.0, 2], dtype=object), whole.astype(complex), np.array(["1", "2"]), whole.astype("M8[s]")):
+        found = f"is an array of {other.dtype.name}, expected integers, or reals of at most 64 bits"
+        assert difference(other, whole, "q") == f"q {found}"
+        assert difference(whole, other, "q") == f"the expected q {found}"
+    assert "expected integers, or reals" in difference(np.ones(2, np.longdouble), np.ones(2, np.longdouble))
 
 
 def test_an_exception_is_reported_with_its_place():

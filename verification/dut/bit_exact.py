@@ -16,7 +16,7 @@ def difference(got: Any, expected: Any, name: str = "array") -> str | None:
 
     got, expected  arrays of any library that verification.dut.foreign takes, or mappings of them (a Trace is one): every
                    name of expected must be there. Integers are compared as numbers, whatever their width; binary32
-                   numbers by their bits; an integer never equals a real
+                   numbers by their bits; an integer never equals a real, and objects have to be integers
     """
     if isinstance(expected, Mapping):
         if not isinstance(got, Mapping):
@@ -28,6 +28,9 @@ def difference(got: Any, expected: Any, name: str = "array") -> str | None:
         return None
     a, b = to_numpy(name, got), to_numpy(name, expected)
     a, b = (array.astype(array.dtype.newbyteorder("="), copy=False) for array in (a, b))
+    for array, what in ((a, name), (b, f"the expected {name}")):
+        if not _comparable(array):
+            return f"{what} is an array of {array.dtype.name}, expected integers, or reals of at most 64 bits"
     if a.shape != b.shape:
         return f"{name} has the shape {list(a.shape)}, expected {list(b.shape)}"
     if (a.dtype.kind == "f") != (b.dtype.kind == "f") or (a.dtype.kind == "f" and a.dtype != b.dtype):
@@ -44,3 +47,10 @@ def difference(got: Any, expected: Any, name: str = "array") -> str | None:
         f"{name}{list(index)} is {x} ({hexadecimal(x, bits)}), expected {y} ({hexadecimal(y, bits)}), "
         f"difference {x - y}; {len(wrong)} of {a.size} differ"
     )
+
+
+def _comparable(array: np.ndarray) -> bool:
+    """Whether an array holds integers, be it as objects, or reals whose bits are all of the number."""
+    if array.dtype.kind == "O":
+        return all(isinstance(value, (int, np.integer, np.bool_)) for value in array.flat)
+    return array.dtype.kind in "biu" or (array.dtype.kind == "f" and array.dtype.itemsize <= 8)

@@ -12,6 +12,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from golden.spec.errors import QgruError
 from golden.spec.layout import field_shape
 from golden.spec.serial import from_plain
 from golden.spec.trace import DynamicState, Trace
@@ -90,6 +91,8 @@ def answer_with(device: Any, target: str) -> tuple[dict[str, Any], Answer]:
             "datapaths": [ANY] if callable(sequence) else [],
             "options": [ANY],
         }
+    if not isinstance(declared, Mapping):
+        raise DeviceError(f"py:{target}: capabilities object is {declared!r}, expected a JSON object")
     capabilities = {"protocol": PROTOCOL, "name": target, **declared}
 
     def answer(request: Message) -> Answered:
@@ -127,7 +130,10 @@ def _step(function: Callable[..., Any], request: Message, arrays: dict[str, np.n
 def _sequence(function: Callable[..., Any], request: Message, arrays: dict[str, np.ndarray]) -> Any:
     parameters = {name.removeprefix("params."): arrays.pop(name) for name in list(arrays) if name.startswith("params.")}
     state = {name.removeprefix("state."): arrays.pop(name) for name in list(arrays) if name.startswith("state.")}
-    params = from_plain(request.header["params"], parameters)
+    try:
+        params = from_plain(request.header["params"], parameters)
+    except QgruError:  # not by the device, which must not be credited with it
+        raise NotSupported("its parameter set must be refused and cannot be made in Python, so that it was not asked") from None
     values: dict[str, Any] = {k: a if k == "h" else a.item() for k, a in state.items()}
     h0 = DynamicState(**values) if values else arrays.get("h0")
     return function(params, arrays["x"], h0, mask=arrays.get("mask"), **request.header["options"])

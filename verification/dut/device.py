@@ -147,7 +147,8 @@ def resolve(spec: str, timeout: float = TIMEOUT_SECONDS) -> Device:
     if not timeout > 0:
         raise DeviceError(f"--timeout is {timeout!r}, expected a positive number of seconds")
     if kind != "cmd":
-        return Device(spec, [sys.executable, "-m", "verification.dut.serve", spec], _worker_environment(), timeout)
+        command = [sys.executable, "-P", "-m", "verification.dut.serve", spec]  # without this folder before all modules
+        return Device(spec, command, _worker_environment(), timeout)
     try:
         command = shlex.split(target)
     except ValueError as error:

@@ -224,7 +224,7 @@ def _compare_run(case: Case, arrays: Mapping[str, np.ndarray]) -> Comparison:
     if OUTPUT in arrays and "h" not in given:
         given["h"] = np.concatenate([expected["h"][:1], arrays[OUTPUT]])
     fields = {name: given.get(name, array) for name, array in expected.items()}
-    comparison = compare(replace(expected, fields=fields), expected, case.params)
+    comparison = compare(replace(expected, fields=fields), expected, case.params, given)
     stages = {name: counts for name, counts in comparison.stages.items() if name in given}
     compared = sum(size for size, _ in stages.values())
     if OUTPUT in arrays and "h" not in arrays:
@@ -232,14 +232,28 @@ def _compare_run(case: Case, arrays: Mapping[str, np.ndarray]) -> Comparison:
         compared += size - stages["h"][0]
         stages["h"] = size, stages["h"][1]
     problems = [*comparison.problems]
-    if OUTPUT in arrays and "h" in arrays and not np.array_equal(arrays[OUTPUT], arrays["h"][1:]):
-        problems.append("output is not what h says")
+    mismatches, roots = comparison.mismatches, comparison.roots
+    if OUTPUT in arrays and "h" in arrays:
+        wrong = arrays[OUTPUT] != expected["h"][1:]
+        stages[OUTPUT] = wrong.size, int(np.count_nonzero(wrong))
+        compared += wrong.size
+        mismatches += stages[OUTPUT][1]
+        roots += int(np.count_nonzero(wrong & (arrays["h"][1:] == expected["h"][1:])))
+        if not np.array_equal(arrays[OUTPUT], arrays["h"][1:]):
+            problems.append("output is not what h says")
     if expected.state is not None:
         for name, value in state_arrays(expected.state).items():
             got = arrays.get(f"state.{name}")
             if got is None:
                 continue
-            compared += value.size
-            if got.tobytes() != value.tobytes():
+            count = int(np.count_nonzero(_bits(got) != _bits(value)))
+            stages[f"state.{name}"] = value.size, count
+            compared, mismatches, roots = compared + value.size, mismatches + count, roots + count
+            if count:
                 problems.append(f"the final state's {name} is {got.tolist()}, expected {value.tolist()}")
-    return replace(comparison, compared=compared, stages=stages, problems=tuple(problems))
+    return replace(comparison, compared=compared, mismatches=mismatches, roots=roots, stages=stages, problems=tuple(problems))
+
+
+def _bits(array: np.ndarray) -> np.ndarray:
+    """The bytes of each number, of a type that compares them."""
+    return np.ascontiguousarray(array).view(f"u{array.dtype.itemsize}")

@@ -23,16 +23,19 @@ def to_numpy(name: str, value: Any) -> np.ndarray:
     if hasattr(value, "detach") and hasattr(value, "cpu"):  # a tensor that may have a gradient or lie on a GPU
         value = value.detach().cpu()
     for convert in (_host_copy, _dlpack, _cuda):
-        found = convert(value)
+        found = convert(name, value)
         if found is not None:
             return found
-    array = np.asarray(value)
+    try:
+        array = np.asarray(value)
+    except ValueError as error:  # lists of different lengths
+        raise Failure("dtype", f"{name} is a {type(value).__name__} ({error}), expected an array of numbers") from None
     if array.dtype.kind not in "iufb":
         raise Failure("dtype", f"{name} is a {type(value).__name__}, expected an array of numbers")
     return array
 
 
-def _host_copy(value: Any) -> np.ndarray | None:
+def _host_copy(name: str, value: Any) -> np.ndarray | None:
     """By the method that the device libraries have: copy_to_host of Numba, get of CuPy."""
     if not hasattr(value, "__cuda_array_interface__"):
         return None
@@ -42,15 +45,19 @@ def _host_copy(value: Any) -> np.ndarray | None:
     return None
 
 
-def _dlpack(value: Any) -> np.ndarray | None:
+def _dlpack(name: str, value: Any) -> np.ndarray | None:
     if not hasattr(value, "__dlpack__"):
         return None
     if value.__dlpack_device__()[0] == DLPACK_CPU:
-        return np.from_dlpack(value)
+        try:
+            return np.from_dlpack(value)
+        except (RuntimeError, BufferError, TypeError) as error:  # bfloat16, for one, which NumPy does not have
+            kind = getattr(value, "dtype", "an unknown type")
+            raise Failure("dtype", f"{name} is an array of {kind} ({error}), expected a type that NumPy has") from None
     return np.from_dlpack(value, device="cpu", copy=True)
 
 
-def _cuda(value: Any) -> np.ndarray | None:
+def _cuda(name: str, value: Any) -> np.ndarray | None:
     if not hasattr(value, "__cuda_array_interface__"):
         return None
     from numba import cuda

@@ -91,7 +91,8 @@ def _call(function: Any, request: Message) -> Answered:
     """
     inputs = guard_inputs(request.arrays)
     outputs = {w["name"]: Guarded(w["name"], w["dtype"], w["shape"]) for w in request.header["outputs"]}
-    message = ctypes.create_string_buffer(MESSAGE)
+    message = Guarded("message", "uint8", [MESSAGE])
+    message.array[:] = 0
     given, given_count = _arrays(inputs)
     asked, asked_count = _arrays(outputs)
     function.restype = c_int32
@@ -101,14 +102,14 @@ def _call(function: Any, request: Message) -> Answered:
         ctypes.POINTER(Array),
         c_int64,
         ctypes.POINTER(Array),
-        c_char_p,
+        c_void_p,
         c_size_t,
     ]
     config = _config(request.header)
-    status = int(function(ctypes.byref(config), given_count, given, asked_count, asked, message, MESSAGE))
-    for buffer in (*outputs.values(), *inputs.values()):
+    status = int(function(ctypes.byref(config), given_count, given, asked_count, asked, message.array.ctypes.data, MESSAGE))
+    for buffer in (*outputs.values(), *inputs.values(), message):
         buffer.check()
-    text = message.value.decode("utf-8", "replace")
+    text = message.array.tobytes().partition(b"\0")[0].decode("utf-8", "replace")
     if status != 0:
         return {"status": STATUS.get(status, "internal"), "message": text or f"return code {status}"}, {}
     unwritten = {name: buffer.unwritten for name, buffer in outputs.items() if buffer.unwritten}

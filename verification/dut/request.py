@@ -170,6 +170,8 @@ def _refusal(case: ErrorCase, datapath: str) -> Request | str:
     if foreign:
         return f"{foreign[0]} is of type {arrays[foreign[0]].dtype.name}, which does not travel"
     sizes = dict(zip("TNC", x.shape))
+    if R := np.shape(case.arrays.get("R", ())):
+        sizes["H"] = R[0]
     return Request("sequence", case.id, datapath, header, arrays, (), frozenset({"refusals"}), sizes)
 
 

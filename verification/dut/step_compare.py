@@ -127,6 +127,6 @@ def step_report(comparison: StepComparison, *, names: tuple[str, str], replay: s
         lines.append("  constants: " + ", ".join(f"{name} = {value}" for name, value in d.constants.items()))
     lines.append(
         f"  {comparison.mismatches} of {comparison.compared} numbers differ: {comparison.roots} first in their row, "
-        f"{comparison.consequences} as a consequence"
+        f"{comparison.consequences} after another one in it"
     )
     return "\n".join([*lines, f"  replay: {replay}"])
