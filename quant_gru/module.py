@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from os import PathLike
 from typing import Any
 
@@ -15,7 +14,7 @@ from quant_gru import config as widths
 from quant_gru import module_state as state
 from quant_gru.float_gru import FloatGru, from_pytorch
 from quant_gru.module_boundary import check_codes
-from quant_gru.module_calibration import batches, float64
+from quant_gru.module_calibration import batches, float64, followed
 from quant_gru.module_layers import Rows, Weights, run_in_float32, run_layers_on_codes
 from quant_gru.module_network import Direction
 from quant_gru.module_params import Static
@@ -178,12 +177,7 @@ class QuantGRU(nn.GRU):
 
         The float network runs in binary64; the statistics of several calls add up. hx goes with a tensor alone.
         """
-        items = batches(data)
-        if not isinstance(items, list) and sys.stderr.isatty():
-            from rich.progress import track
-
-            items = track(items, description="calibrating", console=None)
-        for item in items:
+        for item in followed(batches(data)):
             self._observe(item, hx)
 
     def finalize_calibration(self, verbose: bool = False) -> None:

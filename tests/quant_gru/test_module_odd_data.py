@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import re
 import warnings
 
@@ -96,3 +97,25 @@ def test_the_search_at_the_ends_of_binary64(values):
     assert scale >= 0 and -128 <= zero_point <= 127
     low, high = count(np.array(values)).percentile(99)
     assert min(values) <= low and high <= max(values)
+
+
+class Terminal(io.StringIO):
+    """A stream that says it is a terminal."""
+
+    def isatty(self):
+        return True
+
+
+def test_the_bar_of_several_batches_is_on_stderr_and_stdout_keeps_nothing_of_it(monkeypatch):
+    errors, output = Terminal(), io.StringIO()
+    monkeypatch.setattr("sys.stderr", errors)
+    monkeypatch.setattr("sys.stdout", output)
+    module().calibrate([torch.zeros(2, 2, 3), torch.ones(2, 2, 3)])
+    assert "calibrating" in errors.getvalue() and output.getvalue() == ""
+
+
+def test_several_batches_calibrate_where_stderr_is_closed(monkeypatch):
+    monkeypatch.setattr("sys.stderr", None)
+    gru = module()
+    gru.calibrate([torch.zeros(2, 2, 3), torch.ones(2, 2, 3)])
+    assert gru._quantization.observers[0][0]["input.x"] == (0.0, 1.0)
