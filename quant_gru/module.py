@@ -13,6 +13,7 @@ from golden.spec.errors import ParameterError
 from quant_gru import config as widths
 from quant_gru import module_state as state
 from quant_gru.float_gru import FloatGru, from_pytorch
+from quant_gru.load import as_float32
 from quant_gru.module_boundary import check_codes
 from quant_gru.module_calibration import batches, float64, followed
 from quant_gru.module_layers import Rows, Weights, run_in_float32, run_layers_on_codes
@@ -335,10 +336,15 @@ class QuantGRU(nn.GRU):
         return [[(c, self.hidden_size)] * directions for c in inputs]
 
     def _float_grus(self) -> list[list[FloatGru]]:
-        def real(w: torch.Tensor | None) -> Any:
-            return None if w is None else w.detach().to("cpu", torch.float32).numpy()
-
         self._update_flat_weights()
+        names = iter(self._flat_weights_names)
+
+        def real(w: torch.Tensor | None) -> Any:
+            if w is None:
+                return None
+            kind = torch.float64 if w.dtype == torch.float64 else torch.float32
+            return as_float32(next(names), w.detach().to("cpu", kind).numpy())
+
         return [[from_pytorch(*(real(w) for w in one)) for one in layer] for layer in self._weights()]
 
     def _observe(self, data: Any, hx: torch.Tensor | None) -> None:
