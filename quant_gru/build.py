@@ -169,11 +169,12 @@ def mshift_params(
     """
     if widths is not None:
         gate_bits, x_symmetric, h_symmetric = _mshift_widths(checked_widths(widths), gate_bits, x_symmetric, h_symmetric)
+    gate_bits = _checked_gate_bits(gate_bits)
     s_w, _ = symmetric(*extremes(gru.W, tensor="W"), INT8, tensor="W")
     s_r, _ = symmetric(*extremes(gru.R, tensor="R"), INT8, tensor="R")
     x, h = _point("x", ranges, x_symmetric), _point("h", ranges, h_symmetric)
     s_b = scale_product(s_w, x[0], "s_Wx")
-    scales = gate_scales_for(_checked_gate_bits(gate_bits)) if gate_scales is None else gate_scales
+    scales = gate_scales_for(gate_bits) if gate_scales is None else gate_scales
     return mshift_from_scales(
         gru, s_w, s_r, x, h, s_b, s_b, scales, gate_bits=gate_bits, shift=shift, shift_bias=shift_bias, reciprocal=reciprocal
     )
@@ -199,6 +200,7 @@ def mshift_from_scales(
     s_*   binary32 scales of W, R, bx and br
     x, h  (scale, zero point)
     """
+    gate_bits = _checked_gate_bits(gate_bits)
     scales, tables = _gates(gate_bits, gate_scales)
     m: dict[str, Any] = dict(fitted_mshifts(s_w, s_r, x[0], h[0], s_bx, s_br, *scales, shift=shift, shift_bias=shift_bias))
     return MShiftParams(
@@ -246,6 +248,7 @@ def dynamic_params(
 
     Arguments as in mshift_params; reciprocal quantizes x by Q-2.
     """
+    gate_bits = _checked_gate_bits(gate_bits)
     scales, tables = _gates(gate_bits, gate_scales)
     return MShiftDynamicParams(
         W=gru.W, R=gru.R, bx=gru.bx, br=gru.br,
@@ -256,17 +259,16 @@ def dynamic_params(
 
 
 def _checked_gate_bits(gate_bits: int) -> int:
-    if gate_bits not in (8, 16) or isinstance(gate_bits, bool):
+    if not isinstance(gate_bits, (int, np.integer)) or isinstance(gate_bits, bool) or gate_bits not in (8, 16):
         raise ParameterError("gate_bits", repr(gate_bits), "8 or 16")
-    return gate_bits
+    return int(gate_bits)
 
 
 def _gates(gate_bits: int, gate_scales: GateScales | None) -> tuple[GateScales, dict[str, Any]]:
-    scales = gate_scales_for(_checked_gate_bits(gate_bits)) if gate_scales is None else gate_scales
+    scales = gate_scales_for(gate_bits) if gate_scales is None else gate_scales
     if len(scales) != 3:
         raise ParameterError("gate_scales", repr(scales), "three scales, of the gates z, r and g")
     names = zip(GATES, scales)
-    _checked_gate_bits(gate_bits)
     return scales, {f"table_{k}": gate_table("tanh" if k == "g" else "sigmoid", s, 0, gate_bits) for k, s in names}
 
 

@@ -16,6 +16,8 @@ from os import PathLike, fspath
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from golden.spec.errors import ParameterError
 from golden.spec.formats import BIAS_BITS, TENSOR_BITS, IntFormat
 from golden.spec.layout import OPERATORS, UNSIGNED_OPERATORS, WEIGHT_OPERATORS
@@ -51,7 +53,7 @@ class BitwidthConfig:
             _known(name)
         whole = {name: checked_width(name, *self.operators.get(name, default_width(name))) for name in OPERATORS}
         object.__setattr__(self, "operators", whole)
-        _flag("disable_quantization", self.disable_quantization)
+        object.__setattr__(self, "disable_quantization", _flag("disable_quantization", self.disable_quantization))
 
     def format(self, name: str) -> IntFormat:
         """The format of an operator; sigmoid outputs are unsigned."""
@@ -76,12 +78,12 @@ def checked_width(name: str, bitwidth: Any, is_symmetric: Any) -> Width:
     """
     wanted = f"one of {', '.join(map(str, BIAS_BITS))}" if name in BIAS_OPERATORS else "an integer in [2, 16]"
     allowed = BIAS_BITS if name in BIAS_OPERATORS else TENSOR_BITS
-    if isinstance(bitwidth, bool) or not isinstance(bitwidth, int) or bitwidth not in allowed:
+    if not _whole(bitwidth) or bitwidth not in allowed:
         raise ParameterError(f"{name} bitwidth", repr(bitwidth), wanted)
-    _flag(f"{name} is_symmetric", is_symmetric)
-    if name in WEIGHT_OPERATORS and not is_symmetric:
+    symmetric = _flag(f"{name} is_symmetric", is_symmetric)
+    if name in WEIGHT_OPERATORS and not symmetric:
         raise ParameterError(f"{name} is_symmetric", False, "true, weights and biases have no zero point")
-    return Width(bitwidth, is_symmetric)
+    return Width(int(bitwidth), symmetric)
 
 
 def uniform(bits: int, is_symmetric: bool = True) -> BitwidthConfig:
@@ -89,9 +91,9 @@ def uniform(bits: int, is_symmetric: bool = True) -> BitwidthConfig:
 
     is_symmetric  of everything but the weights and biases, which always are
     """
-    if isinstance(bits, bool) or not isinstance(bits, int) or bits not in TENSOR_BITS:
+    if not _whole(bits) or bits not in TENSOR_BITS:
         raise ParameterError("bitwidth", repr(bits), "an integer in [2, 16]")
-    _flag("is_symmetric", is_symmetric)
+    is_symmetric = _flag("is_symmetric", is_symmetric)
     bias = min(b for b in BIAS_BITS if b >= bits)
     widths = {n: Width(bias if n in BIAS_OPERATORS else bits, is_symmetric or n in WEIGHT_OPERATORS) for n in OPERATORS}
     return BitwidthConfig(widths)
@@ -153,9 +155,15 @@ def _known(name: str) -> str:
     return name
 
 
-def _flag(name: str, value: Any) -> None:
-    if not isinstance(value, bool):
+def _whole(value: Any) -> bool:
+    """Whether a value is an integer, Python's or NumPy's."""
+    return isinstance(value, (int, np.integer)) and not isinstance(value, bool)
+
+
+def _flag(name: str, value: Any) -> bool:
+    if not isinstance(value, (bool, np.bool_)):
         raise ParameterError(name, repr(value), "true or false")
+    return bool(value)
 
 
 def _comment(name: str) -> bool:

@@ -66,8 +66,7 @@ class Histogram:
 
         percent  in (50, 100]
         """
-        if isinstance(percent, bool) or not isinstance(percent, (int, float)) or not 50 < percent <= 100:
-            raise ParameterError("percentile", repr(percent), "a number above 50 and at most 100")
+        percent = checked_percentile(percent)
         if not self.total:
             raise ParameterError("percentile", "asked of an empty histogram", "at least one value")
         outside = math.floor(self.total * (100 - percent) / 100)
@@ -76,6 +75,17 @@ class Histogram:
         last = int(np.searchsorted(cumulative, self.total - outside, side="left"))
         edges = self.edges
         return max(float(edges[first]), self.low), min(float(edges[last + 1]), self.high)
+
+
+def checked_percentile(percent: Any) -> float:
+    """A number, Python's or NumPy's, in (50, 100] as a Python float.
+
+    Raises   ParameterError for any other, or for what is no number
+    """
+    real = isinstance(percent, (int, float, np.integer, np.floating)) and not isinstance(percent, bool)
+    if not real or not 50 < percent <= 100:
+        raise ParameterError("percentile", repr(percent), "a number above 50 and at most 100")
+    return float(percent)
 
 
 EMPTY = Histogram(np.zeros(BINS, np.int64), MIN_WIDTH_EXPONENT, 0, math.inf, -math.inf)

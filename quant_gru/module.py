@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from os import PathLike
 from typing import Any
 
@@ -14,8 +13,9 @@ from golden.spec.errors import ParameterError
 from quant_gru import config as widths
 from quant_gru import module_state as state
 from quant_gru.float_gru import FloatGru, from_pytorch
+from quant_gru.load import as_float32
 from quant_gru.module_boundary import check_codes
-from quant_gru.module_calibration import batches, float64
+from quant_gru.module_calibration import batches, float64, followed
 from quant_gru.module_layers import Rows, Weights, run_in_float32, run_layers_on_codes
 from quant_gru.module_network import Direction
 from quant_gru.module_params import Static
@@ -178,12 +178,7 @@ class QuantGRU(nn.GRU):
 
         The float network runs in binary64; the statistics of several calls add up. hx goes with a tensor alone.
         """
-        items = batches(data)
-        if not isinstance(items, list) and sys.stderr.isatty():
-            from rich.progress import track
-
-            items = track(items, description="calibrating", console=None)
-        for item in items:
+        for item in followed(batches(data)):
             self._observe(item, hx)
 
     def finalize_calibration(self, verbose: bool = False) -> None:
@@ -341,10 +336,15 @@ class QuantGRU(nn.GRU):
         return [[(c, self.hidden_size)] * directions for c in inputs]
 
     def _float_grus(self) -> list[list[FloatGru]]:
-        def real(w: torch.Tensor | None) -> Any:
-            return None if w is None else w.detach().to("cpu", torch.float32).numpy()
-
         self._update_flat_weights()
+        names = iter(self._flat_weights_names)
+
+        def real(w: torch.Tensor | None) -> Any:
+            if w is None:
+                return None
+            kind = torch.float64 if w.dtype == torch.float64 else torch.float32
+            return as_float32(next(names), w.detach().to("cpu", kind).numpy())
+
         return [[from_pytorch(*(real(w) for w in one)) for one in layer] for layer in self._weights()]
 
     def _observe(self, data: Any, hx: torch.Tensor | None) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -78,6 +79,16 @@ def batches(data: Any) -> list[Any] | Any:
         found = f"a {type(data).__name__}"
         raise ParameterError("calibration data", found, "a tensor, a PackedSequence or an iterable of them")
     return _each(data)
+
+
+def followed(items: Any) -> Any:
+    """The items of batches, with a progress bar on stderr where that is a terminal and they are several."""
+    if isinstance(items, list) or sys.stderr is None or not sys.stderr.isatty():
+        return items
+    from rich.console import Console
+    from rich.progress import track
+
+    return track(items, description="calibrating", console=Console(stderr=True), transient=True)
 
 
 def _each(data: Any) -> Iterator[Any]:

@@ -65,11 +65,13 @@ def channel_amax(values: np.ndarray) -> np.ndarray:
 def moved_exponents(exponents: np.ndarray, then: np.ndarray, now: np.ndarray, qmax: int) -> np.ndarray:
     """int32 [M]: exponents that keep their distance to the binade of the channel's greatest magnitude.
 
-    exponents, then  what was chosen, for greatest magnitudes float32 [M]; where these were 0 MinMax chooses  [SPEC E-4]
+    exponents, then  what was chosen, for greatest magnitudes float32 [M]
     now              greatest magnitudes of the moment, finite
+    Where a magnitude was 0, or the exponent would be below the least one, MinMax chooses  [SPEC E-4]
+    Raises   ParameterError where not even the least exponent holds a magnitude
     """
     moved = exponents + np.frexp(then)[1] - np.frexp(now)[1]
-    for channel in np.flatnonzero((then == 0) & (now != 0)):
+    for channel in np.flatnonzero(((then == 0) | (moved < MIN_EXPONENT)) & (now != 0)):
         moved[channel] = exponent_minmax(float(now[channel]) / qmax)
     moved = np.where(now == 0, exponents, moved)
     return np.minimum(np.maximum(moved, MIN_EXPONENT), MAX_EXPONENT).astype(np.int32)

@@ -88,9 +88,12 @@ class Quantization:
         elif name == "datapath":
             value = plain.checked_datapath(value)
         with self.lock:
-            if value == getattr(self, name):
+            old = getattr(self, name)
+            if value == old:
                 return
             setattr(self, name, value)
+            if name == "config" and value.operators == old.operators:  # disable_quantization, which no scale depends on
+                return
             self.epoch += 1
             if self.observers is not None:
                 self.pending = True

@@ -19,7 +19,7 @@ from golden.spec.formats import IntFormat
 from golden.spec.layout import OPERATOR_FIELDS
 from quant_gru import sqnr
 from quant_gru.calibrate_choice import Choice, minmax_choice, minmax_exponents
-from quant_gru.histogram import EMPTY, Histogram, count
+from quant_gru.histogram import EMPTY, Histogram, checked_percentile, count
 
 METHODS = ("minmax", "histogram", "percentile")
 SPELLINGS = {"sqnr": "histogram"}
@@ -57,11 +57,10 @@ class Observers:
 
     def __post_init__(self) -> None:
         self.method = checked_method(self.method)
-        percent, real = self.percentile, isinstance(self.percentile, (int, float)) and not isinstance(self.percentile, bool)
-        if not real or not 50 < percent <= 100:
-            raise ParameterError("percentile", repr(percent), "a number above 50 and at most 100")
-        if not isinstance(self.ema, bool):
+        self.percentile = checked_percentile(self.percentile)
+        if not isinstance(self.ema, (bool, np.bool_)):
             raise ParameterError("ema", repr(self.ema), "true or false")
+        self.ema = bool(self.ema)
 
     def observe(
         self, values: Mapping[str, Any], *, reverse: bool = False, steps: Mapping[str, np.ndarray] | None = None

@@ -6,7 +6,7 @@ import pytest
 from golden.spec.errors import ParameterError
 from golden.spec.layout import OPERATOR_FIELDS, OPERATORS
 from golden.spec.params import same_params
-from quant_gru.build import checked_widths, format_of, mshift_params, pot_params
+from quant_gru.build import checked_widths, dynamic_params, format_of, mshift_params, pot_params
 from quant_gru.calibrate import calibrate, collect
 from quant_gru.float_gru import FloatGru
 from quant_gru.observers import METHODS, Observers
@@ -90,6 +90,8 @@ def test_widths_of_datapath_m(gru, observers):
     assert (wide.gate_bits, wide.zp_h) == (16, 0)
     assert wide.zp_x != 0
     assert mshift_params(gru, observers, widths={"op.rRh": (3, False)}).gate_bits == 8
+    for made in (mshift_params(gru, observers, gate_bits=np.int64(16)), dynamic_params(gru, gate_bits=np.int64(16))):
+        assert (type(made.gate_bits), made.gate_bits) == (int, 16)
     for widths, sentence in (
         ({"weight.W": (4, True)}, "bitwidth of weight.W is 4, expected 8"),
         ({"gate.z_pre": (16, True), "gate.r_pre": (8, True)}, r"bitwidth of gate.\*_pre is \[8, 16\]"),

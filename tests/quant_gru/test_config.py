@@ -6,6 +6,7 @@ import json
 import warnings
 
 import jsonschema
+import numpy as np
 import pytest
 
 from golden.spec.errors import ParameterError
@@ -152,3 +153,13 @@ def test_adjusting_one_operator():
         config.adjusted("nope", 8)
     with pytest.raises(ParameterError, match="^weight.W is_symmetric is False, expected true"):
         config.adjusted("weight.W", is_symmetric=False)
+
+
+def test_widths_and_flags_of_numpy_are_as_those_of_python():
+    assert uniform(np.int64(6), np.False_) == uniform(6, False)
+    config = BitwidthConfig({"input.x": (np.int32(16), np.True_), "weight.bx": (np.uint8(32), True)}, np.True_)
+    assert config == BitwidthConfig({"input.x": (16, True), "weight.bx": (32, True)}, True)
+    assert json.loads(json.dumps(to_plain(config))) == to_plain(config)
+    for value in (np.int64(17), np.float64(8), np.True_):
+        with pytest.raises(ParameterError, match="^bitwidth is .*, expected an integer in"):
+            uniform(value)

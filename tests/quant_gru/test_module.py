@@ -17,6 +17,7 @@ from golden.spec.params import same_params  # noqa: E402
 from quant_gru import QuantGRU  # noqa: E402
 from quant_gru.build import mshift_params, pot_params  # noqa: E402
 from quant_gru.module_boundary import Point  # noqa: E402
+from quant_gru.module_params import moved_exponents  # noqa: E402
 from tests.quant_gru.module_problems import drawn, expected, found, same  # noqa: E402
 
 CPU = torch.device("cpu")
@@ -327,15 +328,24 @@ def test_weights_that_grew_keep_their_codes():
     assert np.array_equal(after.W, before.W)
 
 
-def test_a_bias_that_was_zero_and_is_too_large_now_is_refused_by_its_name():
+@pytest.mark.parametrize("calibrated_at", [0.0, 0.25])
+def test_a_bias_that_is_too_large_now_is_refused_by_its_name(calibrated_at):
     gru = QuantGRU(5, 7, use_quantization=True)
     with torch.no_grad():
-        gru.bias_hh_l0.zero_()
+        gru.bias_hh_l0.fill_(calibrated_at)
     gru.calibrate(torch.ones(2, 2, 5))
+    gru.finalize_calibration()
     with torch.no_grad():
         gru.bias_hh_l0[3] = 1e9
     with pytest.raises(ParameterError, match="^weight.br raw scale is 7874015.7"):
         gru(torch.ones(2, 2, 5))
+
+
+def test_a_weight_that_the_least_exponent_just_holds_is_taken_though_its_binade_would_want_one_below():
+    then, now = np.float32([1.99]), np.float32([2.0**21])
+    assert moved_exponents(np.array([5]), then, now, 127).tolist() == [-15]  # 2^21 / 2^15 = 64, a code of int8
+    with pytest.raises(ParameterError, match=r"^raw scale is 33026.0157\d*, expected a scale of at most 2\*\*15"):
+        moved_exponents(np.array([5]), then, now * np.float32(2), 127)
 
 
 def test_dropout_between_layers_only_while_training():

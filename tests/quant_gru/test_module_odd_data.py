@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import re
 import warnings
 
@@ -96,3 +97,46 @@ def test_the_search_at_the_ends_of_binary64(values):
     assert scale >= 0 and -128 <= zero_point <= 127
     low, high = count(np.array(values)).percentile(99)
     assert min(values) <= low and high <= max(values)
+
+
+class Terminal(io.StringIO):
+    """A stream that says it is a terminal."""
+
+    def isatty(self):
+        return True
+
+
+def test_the_bar_of_several_batches_is_on_stderr_and_stdout_keeps_nothing_of_it(monkeypatch):
+    errors, output = Terminal(), io.StringIO()
+    monkeypatch.setattr("sys.stderr", errors)
+    monkeypatch.setattr("sys.stdout", output)
+    module().calibrate([torch.zeros(2, 2, 3), torch.ones(2, 2, 3)])
+    assert "calibrating" in errors.getvalue() and output.getvalue() == ""
+
+
+def test_several_batches_calibrate_where_stderr_is_closed(monkeypatch):
+    monkeypatch.setattr("sys.stderr", None)
+    gru = module()
+    gru.calibrate([torch.zeros(2, 2, 3), torch.ones(2, 2, 3)])
+    assert gru._quantization.observers[0][0]["input.x"] == (0.0, 1.0)
+
+
+@pytest.mark.parametrize("bias", [True, False])
+@pytest.mark.parametrize(
+    ("name", "dtype", "value", "said"),
+    [
+        ("weight_hh_l1", torch.float32, float("nan"), "nan"),
+        ("weight_ih_l0_reverse", torch.bfloat16, float("-inf"), "-inf"),
+        ("weight_ih_l1_reverse", torch.float64, 1e39, "1e+39"),
+    ],
+)
+def test_a_weight_that_is_no_number_is_named_with_its_layer_and_value(name, dtype, value, said, bias):
+    gru = module(num_layers=2, bidirectional=True, bias=bias, dtype=dtype, use_quantization=True)
+    x = torch.zeros(2, 2, 3, dtype=dtype)
+    gru.calibrate(x)
+    with torch.no_grad():
+        getattr(gru, name)[4, 2] = value
+    for call in (gru, gru.calibrate):
+        with pytest.raises(ParameterError) as caught:
+            call(x)
+        assert str(caught.value) == f"{name}[4, 2] is {said}, expected a finite number in the range of float32"

@@ -158,6 +158,17 @@ def test_parameter_files(tmp_path, datapath):
     assert not other.is_calibrated()
 
 
+def test_a_file_that_only_disables_quantization_keeps_what_was_calibrated_and_loaded(tmp_path):
+    gru, path, off = calibrated(), tmp_path / "params.json", tmp_path / "off.json"
+    gru.export_quant_params(path)
+    off.write_text(DEFAULT_PATH.read_text().replace('"disable_quantization": false', '"disable_quantization": true'))
+    loaded = QuantGRU.from_float(gru.to_float(), use_quantization=True)
+    loaded.load_quant_params(path)
+    for one in (gru, loaded):
+        one.load_bitwidth_config(off)
+        assert one.is_calibrated() and not one.use_quantization
+
+
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [

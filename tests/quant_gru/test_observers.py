@@ -332,3 +332,12 @@ def test_progress_is_told_of_every_batch(gru, data):
     seen: list[int] = []
     collect(gru, [data[0], data[0]], advance=seen.append)
     assert seen == [1, 1]
+
+
+def test_settings_of_numpy_are_as_those_of_python():
+    seen = Observers("percentile", np.float32(99.5), np.True_)
+    assert (type(seen.percentile), seen.percentile, seen.ema) == (float, 99.5, True)
+    assert count(np.arange(4)).percentile(np.int64(100)) == (0.0, 3.0)
+    for percentile in (np.float32(50), np.float64("nan"), np.True_, np.array([99.0])):
+        with pytest.raises(ParameterError, match="^percentile is .*, expected a number above 50 and at most 100$"):
+            Observers("percentile", percentile)
