@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from qgru import __version__
+from qgru.options import refuse_unused
 from qgru.progress import progress
 from qgru.run import EXACT, MISMATCH, complain, need, print_json
 from qgru.show import decibel, grouped, print_table, rounded
@@ -145,6 +146,8 @@ def _choices(
         raise ParameterError("--bits", bits, "either --bits or --config")
     if activation != "linear" and datapath != "pot":
         raise ParameterError("--activation", repr(activation), "linear, other tables are of --datapath pot")
+    if method != "percentile":
+        refuse_unused({"percentile": "--percentile"}, f"with --method {method}", "--method percentile")
     if ema and method != "minmax":
         raise ParameterError("--ema", f"given with --method {method}", "--method minmax")
     Observers(method, percentile)  # refuses a bad percentile before anything is read

@@ -211,6 +211,7 @@ def test_widths_of_a_file(deep, tmp_path):
         (["--bits", "17"], "bits is 17, expected an integer in [2, 16]"),
         (["--datapath", "mshift", "--bits", "9"], "gate_bits is 9, expected 8 or 16"),
         (["--method", "percentile", "--percentile", "40"], "percentile is 40.0, expected a number above 50 and at most 100"),
+        (["--percentile", "99"], "--percentile is given with --method histogram, expected --method percentile"),
         (["--ema"], "--ema is given with --method histogram, expected --method minmax"),
         (["--network", "enc"], "--network is 'enc', expected one of ''"),
         (["--datapath", "mshift", "--activation", "direct"], "--activation is 'direct', expected linear"),
