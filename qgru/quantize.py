@@ -109,11 +109,13 @@ def command(
 def _check_target(out: Path, replace: bool, read: tuple[Path, ...]) -> None:
     """Refuse an OUT that may not be replaced: no folder that qgru quantize wrote, or one with what is read now in it."""
     from golden.spec.errors import ParameterError
+    from vectors.writer import check_parent
 
     if not out.name or out.name == "..":
         raise ParameterError("OUT", repr(str(out)), "the name of a new folder")
     if out.is_symlink() or (out.exists() and not out.is_dir()):
         raise NotADirectoryError(20, "exists and is not a folder", str(out))
+    check_parent(out)
     if not out.exists():
         return
     if not replace:

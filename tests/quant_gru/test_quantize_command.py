@@ -20,6 +20,7 @@ from quant_gru.load import load_model
 from quant_gru.onnx_distance import Distance, between
 from tests.quant_gru.test_stack import reals, stack
 from tests.verification.networks import write_gru
+from vectors import writer
 from vectors.lint import lint
 from vectors.reader import open_set
 
@@ -247,6 +248,12 @@ def test_an_existing_folder_stays_unless_it_is_replaced(tmp_path, capsys):
     assert "x is 5 features, expected 3, as the network reads" in capsys.readouterr().err and (out / "report.json").exists()
     np.save(data, reals(0, 2, 3))
     assert main([*arguments, "--replace"]) == 2 and "at least one step" in capsys.readouterr().err
+
+
+def test_a_folder_that_takes_nothing_is_refused_before_anything_is_read(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(writer.os, "access", lambda path, mode: False)  # root may write anywhere
+    assert main(["quantize", "missing.npz", "missing.npy", str(tmp_path / "a" / "out"), "--no-onnx"]) == 2
+    assert capsys.readouterr().err == f"qgru: {tmp_path}: may not be written to\n"
 
 
 def test_a_folder_with_what_is_read_is_never_replaced(tmp_path, capsys, monkeypatch):
