@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -153,7 +154,11 @@ def _choices(
     if ema and method != "minmax":
         raise ParameterError("--ema", f"given with --method {method}", "--method minmax")
     Observers(method, percentile)  # refuses a bad percentile before anything is read
-    widths = None if config is None else load_config(config).operators
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        widths = None if config is None else load_config(config).operators
+    for warning in said:
+        complain(f"{config}: {warning.message}")
     return Choices(datapath, method, percentile, ema, widths, 8 if bits is None else bits, activation)
 
 

@@ -206,6 +206,19 @@ def test_widths_of_a_file(deep, tmp_path):
     assert (params.fmt_h.bits, params.operators["input.h"].zero_point, params.fmt_x.bits) == (13, 0, 8)
 
 
+def test_a_width_that_a_file_leaves_out_is_said_in_a_sentence(tmp_path, capsys):
+    from quant_gru.config import BitwidthConfig, to_plain
+
+    plain, path = to_plain(BitwidthConfig()), tmp_path / "widths.json"
+    del plain["GRU_config"]["operator_config"]["gate.z_pre"]
+    path.write_text(json.dumps(plain))
+    assert main(["quantize", "missing.npz", "missing.npy", str(tmp_path / "out"), "--no-onnx", "--config", str(path)]) == 2
+    assert capsys.readouterr().err.splitlines() == [
+        f"qgru: {path}: operator_config lacks gate.z_pre, taken as 8 bits",
+        "qgru: missing.npz: No such file or directory",
+    ]
+
+
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [
