@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from qgru.options import refuse_unused
 from qgru.progress import progress
 from qgru.run import EXACT, MISMATCH, complain, print_json, refusal
 
@@ -45,6 +46,10 @@ def command(suite: str, sizes: tuple[str, ...], repeat: int, out: Path | None, p
     chosen = tuple(parse_size(text) for text in sizes) or None
     if suite == "gpu" and not gpu_usable():
         raise refusal("--suite is 'gpu', expected a machine with a usable CUDA GPU, its driver and qgru[cuda]")
+    if suite in ("grid", "fuzz"):
+        refuse_unused({"sizes": "--sizes"}, f"with --suite {suite}", "the suite cpu, gpu or all")
+    if suite == "fuzz":
+        refuse_unused({"repeat": "--repeat"}, "with --suite fuzz", "another suite")
     if plot is not None and suite not in ("grid", "all"):
         raise refusal(f"--plot is given with --suite {suite}, expected the suite grid or all")
     target = OUT if out is None else out

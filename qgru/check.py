@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import click
-from click.core import ParameterSource
 
+from qgru.options import refuse_unused
 from qgru.progress import progress
-from qgru.run import EXACT, MISMATCH, print_json, refusal
+from qgru.run import EXACT, MISMATCH, print_json
 from qgru.show import grouped, print_table
 
 
@@ -95,12 +95,11 @@ def command(
 
 def _check_options(spec: str | None) -> None:
     """Refuse what would be left out of account: options of a device where there is none, and the twin's where it is not run."""
-    options = {"timeout": "--timeout", "strict": "--strict", "chains": "--chains or --no-chains"}
-    source = click.get_current_context().get_parameter_source
-    for name, option in options.items() if spec is None else (("device", "--device"),):
-        if source(name) is ParameterSource.COMMANDLINE:
-            wanted = "with" if spec is None else "without"
-            raise refusal(f"{option} is given {'without' if spec is None else 'with'} --dut, expected it only {wanted} one")
+    if spec is None:
+        options = {"timeout": "--timeout", "strict": "--strict", "chains": "--chains or --no-chains"}
+        refuse_unused(options, "without --dut", "it only with one")
+    else:
+        refuse_unused({"device": "--device"}, "with --dut", "it only without one")
 
 
 def _print(rows: list[dict[str, Any]], by_case: bool) -> None:

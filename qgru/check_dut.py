@@ -30,7 +30,7 @@ def check_dut(
     """
     from golden.spec.errors import ParameterError
     from verification.dut.builtin import Builtin
-    from verification.dut.device import resolve
+    from verification.dut.device import TIMEOUT_SECONDS, resolve
     from verification.dut.examine import Outcome, check
 
     cases: Any = Builtin(chains or bool(ids)) if vectors is None else _opened(vectors)
@@ -64,6 +64,7 @@ def check_dut(
             f"{len(passed)} cases equal, {len(failed)} failed, {len(skipped)} not run"
         )
     where = "" if vectors is None else f" {shlex.quote(str(vectors))}"
+    where += "" if timeout == TIMEOUT_SECONDS else f" --timeout {timeout:.15g}"
     shown = _shown(failed)
     for outcome in shown:
         click.echo(outcome.report(name, f"qgru check --dut {shlex.quote(spec)}{where} --case {outcome.case.id}"), err=True)

@@ -67,7 +67,10 @@ def _joined(targets: tuple[Path, ...], propagation: bool) -> Record:
     records: list[Record] = []
     for target in targets:
         if target.is_file():
-            records.append(read_record(target))
+            found = read_record(target)
+            if propagation and not found.propagation:
+                raise refusal(f"{target} was counted without --propagation, expected a record that has it")
+            records.append(found)
             continue
         folder = target / "vectors" if (target / "vectors" / "manifest.json").is_file() else target
         opened = open_set(folder, form_of(folder))

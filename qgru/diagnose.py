@@ -16,7 +16,10 @@ from qgru.run import EXACT, MISMATCH, print_json
 @click.argument("got", type=click.Path(path_type=Path))
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on stdout instead of text.")
 @click.option("--pairs/--no-pairs", default=True, show_default=True, help="Try pairs where no single deviation explains it.")
-@click.option("--seconds", type=Seconds(min=0), default=20.0, show_default=True, help="When to stop trying pairs.")
+@click.option(
+    "--seconds", type=Seconds(min=0), default=20.0, show_default=True,
+    help="When to stop trying pairs, and looking for a problem that tells several apart.",
+)  # fmt: skip
 def command(vectors: Path, case: str, got: Path, as_json: bool, pairs: bool, seconds: float) -> int:
     """Say which deviation explains what an implementation gave for the CASE of the vector set in the folder VECTORS.
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from qgru import __version__
+from qgru.options import refuse_unused
 from qgru.progress import progress
 from qgru.run import EXACT, MISMATCH, print_json
 from qgru.show import print_table
@@ -45,6 +46,8 @@ def command(
     from verification.kill.matrix import matrix, pairs_of
 
     pairs_of(only)
+    if not properties:
+        refuse_unused({"examples": "--examples", "seed": "--seed"}, "without --properties", "it only with that")
     if distill is not None:
         if only is not None:
             raise ParameterError("--distill", f"{str(distill)!r} with --only", "all deviations")

@@ -13,7 +13,7 @@ from typing import Any
 import click
 
 from qgru.files import atomic_file, atomic_folder, check_file
-from qgru.options import Seconds
+from qgru.options import Seconds, refuse_unused
 from qgru.progress import progress
 from qgru.run import EXACT, MISMATCH, REFUSED, complain, need, print_json, refusal
 
@@ -49,6 +49,11 @@ def command(
 
     Exit code 0: all hold; 1: one has a counterexample; 2: none has, but some are unknown.
     """
+    proving = {"timeout": "--timeout", "smtlib": "--smtlib", "jobs": "--jobs", "record": "--record"}
+    if at is not None:
+        refuse_unused({"listed": "--list", **proving}, "with --at", "it only without")
+    if listed:
+        refuse_unused(proving, "with --list", "it only without")
     need("z3")
     from verification.proofs.registry import chosen
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import time
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from qgru import __version__
+from qgru.options import refuse_unused
 from qgru.progress import progress
 from qgru.run import EXACT, MISMATCH, complain, need, print_json
 from qgru.show import decibel, grouped, print_table, rounded
@@ -108,11 +110,13 @@ def command(
 def _check_target(out: Path, replace: bool, read: tuple[Path, ...]) -> None:
     """Refuse an OUT that may not be replaced: no folder that qgru quantize wrote, or one with what is read now in it."""
     from golden.spec.errors import ParameterError
+    from vectors.writer import check_parent
 
     if not out.name or out.name == "..":
         raise ParameterError("OUT", repr(str(out)), "the name of a new folder")
     if out.is_symlink() or (out.exists() and not out.is_dir()):
         raise NotADirectoryError(20, "exists and is not a folder", str(out))
+    check_parent(out)
     if not out.exists():
         return
     if not replace:
@@ -145,10 +149,16 @@ def _choices(
         raise ParameterError("--bits", bits, "either --bits or --config")
     if activation != "linear" and datapath != "pot":
         raise ParameterError("--activation", repr(activation), "linear, other tables are of --datapath pot")
+    if method != "percentile":
+        refuse_unused({"percentile": "--percentile"}, f"with --method {method}", "--method percentile")
     if ema and method != "minmax":
         raise ParameterError("--ema", f"given with --method {method}", "--method minmax")
     Observers(method, percentile)  # refuses a bad percentile before anything is read
-    widths = None if config is None else load_config(config).operators
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        widths = None if config is None else load_config(config).operators
+    for warning in said:
+        complain(f"{config}: {warning.message}")
     return Choices(datapath, method, percentile, ema, widths, 8 if bits is None else bits, activation)
 
 

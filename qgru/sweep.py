@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from qgru.files import atomic_file, check_file
+from qgru.options import refuse_unused
 from qgru.progress import progress
 from qgru.run import EXACT, MISMATCH, complain, print_json, refusal
 from qgru.show import grouped
@@ -51,6 +52,9 @@ def command(
     from verification.sweeps.report import checked
     from verification.sweeps.sweep import parsed
 
+    if listed:
+        running = {"device": "--device", "span": "--range", "jobs": "--jobs", "resume": "--resume", "record": "--record"}
+        refuse_unused(running, "with --list", "it only without")
     if params is not None and len(steps) != 1:
         raise refusal(f"--params is given with {len(steps)} steps, expected one step")
     if params is not None:

@@ -62,7 +62,7 @@ def command(
         found = [(label, p, analyse(p, zoneout, advance)) for label, p in sets]
     _write(found, form, out, zoneout)
     if vectors is not None:
-        _vectors(found, vectors, zoneout, quiet=form != "text" and out is None)
+        _vectors(found, vectors, zoneout, quiet=form == "json" or (form == "svh" and out is None))
     return EXACT
 
 

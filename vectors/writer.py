@@ -103,7 +103,10 @@ def _write_folder(path: str | os.PathLike[str], form: str, fill: Callable[[Path]
     parent = target.parent
     if not parent.is_dir():
         raise ParameterError("path", repr(str(path)), "a folder whose parent exists")
-    temporary = Path(tempfile.mkdtemp(prefix=f".{target.name[:40]}.", suffix=".part", dir=parent))
+    try:
+        temporary = Path(tempfile.mkdtemp(prefix=f".{target.name[:40]}.", suffix=".part", dir=parent))
+    except OSError as error:  # names path, and not the temporary name beside it
+        raise OSError(error.errno, error.strerror or str(error), str(path)) from None
     try:
         content = fill(temporary)
         head = {"format": format_name(form), "format_version": FORMAT_VERSION, "spec_version": SPEC_VERSION}
@@ -171,7 +174,9 @@ def check_target(target: Path, form: str = "npz") -> None:
     """Raise VectorError unless target is missing, an empty folder or a vector set of this format and nothing else.
 
     A canonical set may hold the other formats made from it, each in a folder of its name.
+    Raises   PermissionError too, as check_parent does
     """
+    check_parent(target)
     try:
         mode = os.lstat(target).st_mode
     except FileNotFoundError:
@@ -197,6 +202,13 @@ def check_target(target: Path, form: str = "npz") -> None:
         other = {f"{folder}/{name}" for name in os.listdir(target / folder)} - files
         if other:
             raise VectorError(str(target), "the folder", f"a vector set that also holds {sorted(other)[0]!r}", wanted)
+
+
+def check_parent(target: Path) -> None:
+    """Raise PermissionError where target's folder, or the first one above it that is there, takes no new name."""
+    above = next((folder for folder in target.absolute().parents if folder.exists()), None)
+    if above is not None and above.is_dir() and not os.access(above, os.W_OK | os.X_OK):
+        raise PermissionError(13, "may not be written to", str(above))
 
 
 def _exchange(temporary: Path, target: Path, form: str) -> None:

@@ -151,6 +151,13 @@ def test_a_plot_without_a_grid_is_refused(capsys):
     assert "expected the suite grid or all" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(("suite", "option"), [("grid", "--sizes"), ("fuzz", "--sizes"), ("fuzz", "--repeat")])
+def test_an_option_that_a_suite_does_not_have_is_refused(suite, option, capsys):
+    value = {"--sizes": "2,1,4,4", "--repeat": "5"}[option]
+    assert guarded(bench.command, ["--suite", suite, option, value]) == 2
+    assert f"{option} is given with --suite {suite}, expected" in capsys.readouterr().err
+
+
 def test_the_command_writes_what_it_shows(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(bench_suites, "MODES", ("mshift", "pot"))
     monkeypatch.setattr(bench_suites, "host_floors", lambda: {"meeting_us": {"1": 1.0}, "int8_gmac_s": {"1": 100.0}})

@@ -20,6 +20,7 @@ from quant_gru.load import load_model
 from quant_gru.onnx_distance import Distance, between
 from tests.quant_gru.test_stack import reals, stack
 from tests.verification.networks import write_gru
+from vectors import writer
 from vectors.lint import lint
 from vectors.reader import open_set
 
@@ -205,12 +206,26 @@ def test_widths_of_a_file(deep, tmp_path):
     assert (params.fmt_h.bits, params.operators["input.h"].zero_point, params.fmt_x.bits) == (13, 0, 8)
 
 
+def test_a_width_that_a_file_leaves_out_is_said_in_a_sentence(tmp_path, capsys):
+    from quant_gru.config import BitwidthConfig, to_plain
+
+    plain, path = to_plain(BitwidthConfig()), tmp_path / "widths.json"
+    del plain["GRU_config"]["operator_config"]["gate.z_pre"]
+    path.write_text(json.dumps(plain))
+    assert main(["quantize", "missing.npz", "missing.npy", str(tmp_path / "out"), "--no-onnx", "--config", str(path)]) == 2
+    assert capsys.readouterr().err.splitlines() == [
+        f"qgru: {path}: operator_config lacks gate.z_pre, taken as 8 bits",
+        "qgru: missing.npz: No such file or directory",
+    ]
+
+
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [
         (["--bits", "17"], "bits is 17, expected an integer in [2, 16]"),
         (["--datapath", "mshift", "--bits", "9"], "gate_bits is 9, expected 8 or 16"),
         (["--method", "percentile", "--percentile", "40"], "percentile is 40.0, expected a number above 50 and at most 100"),
+        (["--percentile", "99"], "--percentile is given with --method histogram, expected --method percentile"),
         (["--ema"], "--ema is given with --method histogram, expected --method minmax"),
         (["--network", "enc"], "--network is 'enc', expected one of ''"),
         (["--datapath", "mshift", "--activation", "direct"], "--activation is 'direct', expected linear"),
@@ -246,6 +261,12 @@ def test_an_existing_folder_stays_unless_it_is_replaced(tmp_path, capsys):
     assert "x is 5 features, expected 3, as the network reads" in capsys.readouterr().err and (out / "report.json").exists()
     np.save(data, reals(0, 2, 3))
     assert main([*arguments, "--replace"]) == 2 and "at least one step" in capsys.readouterr().err
+
+
+def test_a_folder_that_takes_nothing_is_refused_before_anything_is_read(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(writer.os, "access", lambda path, mode: False)  # root may write anywhere
+    assert main(["quantize", "missing.npz", "missing.npy", str(tmp_path / "a" / "out"), "--no-onnx"]) == 2
+    assert capsys.readouterr().err == f"qgru: {tmp_path}: may not be written to\n"
 
 
 def test_a_folder_with_what_is_read_is_never_replaced(tmp_path, capsys, monkeypatch):

@@ -15,7 +15,7 @@ from vectors import writer
 from vectors.case import case_from_trace
 from vectors.errors import VectorError
 from vectors.reader import open_set
-from vectors.writer import write_set
+from vectors.writer import check_target, write_set
 
 GIVEN = {"seed": 7, "version": "1.0", "flags": FLAGS}
 
@@ -77,6 +77,22 @@ def test_a_file_and_a_link_are_left_alone(tmp_path):
 def test_a_parent_that_is_missing(tmp_path):
     with pytest.raises(ParameterError, match="a folder whose parent exists"):
         write_set(tmp_path / "a" / "b", cases()[:1], **GIVEN)
+
+
+def test_a_parent_that_takes_nothing_is_refused_before_the_work(tmp_path, monkeypatch):
+    monkeypatch.setattr(writer.os, "access", lambda path, mode: False)  # root may write anywhere
+    for target in (tmp_path / "set", tmp_path / "a" / "b"):
+        with pytest.raises(PermissionError, match=f"may not be written to: '{tmp_path}'"):
+            check_target(target)
+
+
+def test_a_temporary_folder_that_cannot_be_made_is_not_named(tmp_path, monkeypatch):
+    def failing(prefix, suffix, dir):
+        raise PermissionError(13, "Permission denied", f"{dir}/{prefix}x{suffix}")
+
+    monkeypatch.setattr(writer.tempfile, "mkdtemp", failing)
+    with pytest.raises(PermissionError, match=f": '{tmp_path / 'set'}'$"):
+        write_set(tmp_path / "set", cases()[:1], **GIVEN)
 
 
 @pytest.mark.parametrize("earlier", [True, False])

@@ -11,7 +11,7 @@ from vectors.draw import Draw
 from vectors.plan import rounding, runs
 from vectors.writer import write_set
 from verification.coverage.measure import measure
-from verification.coverage.record import read_record
+from verification.coverage.record import Record, read_record
 
 
 @pytest.fixture(scope="module")
@@ -81,6 +81,7 @@ def test_what_is_left_is_listed_on_demand(sets, capsys):
     [
         (lambda p: [p / "none"], "none"),
         (lambda p: [p / "set", "--stage", "float/"], "--stage is 'float/', expected the start of a stage's name"),
+        (lambda p: [p / "plain.json", "--propagation"], "plain.json was counted without --propagation, expected a record"),
         (lambda p: [p / "broken.json"], "broken.json is no JSON"),
         (lambda p: [p / "bytes.json"], "is not ASCII, expected a coverage record"),
     ],
@@ -88,6 +89,7 @@ def test_what_is_left_is_listed_on_demand(sets, capsys):
 def test_bad_input_is_one_sentence(sets, capsys, make, sentence):
     folder, _ = sets
     (folder / "broken.json").write_text("{")
+    (folder / "plain.json").write_text(Record(propagation=False).to_json())
     (folder / "bytes.json").write_bytes(b"\xff")
     code, out, err = answer(capsys, *make(folder))
     assert (code, out) == (2, "") and sentence in err and err.count("\n") == 1 and err.startswith("qgru: ")

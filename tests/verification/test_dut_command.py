@@ -103,6 +103,11 @@ def test_a_timeout_of_any_size_is_taken(seconds, folder, capsys):
     assert "1 cases equal" in capsys.readouterr().out
 
 
+def test_the_replay_has_the_timeout_that_a_hang_was_found_with(folder, capsys):
+    assert main(["check", "--dut", SPEC, folder, "--case", "wrong", "--timeout", "7.5"]) == 1
+    assert f"  replay: qgru check --dut {SPEC} {folder} --timeout 7.5 --case wrong\n" in capsys.readouterr().err
+
+
 def test_nothing_that_runs_is_refused(folder, capsys):
     assert main(["check", "--dut", SPEC, folder, "--case", "m"]) == 2
     assert "ran none of the 1 cases (the datapath mshift is not declared), expected at least one" in capsys.readouterr().err

@@ -92,6 +92,7 @@ def test_the_judge_stands_in_for_golden():
     )
     assert verdict.failed
     assert Subject(spec("wrong"), judge=True).options == f" --dut {spec('wrong')} --judge"
+    assert Subject(spec("hangs"), timeout=0.5).options == f" --dut {spec('hangs')} --timeout 0.5"
     close()
 
 

@@ -188,6 +188,9 @@ def test_the_command_for_one_deviation(folder, capsys):
     assert "--only is 'gates-exchanged@x', expected the name of a deviation" in capsys.readouterr().err
     assert main(["kill", "--only", "floors", "--distill", str(folder)]) == 2
     assert "expected all deviations" in capsys.readouterr().err
+    for option in ("--examples", "--seed"):
+        assert main(["kill", "--vectors", str(folder), "--only", "floors", option, "7"]) == 2
+        assert capsys.readouterr().err == f"qgru: {option} is given without --properties, expected it only with that\n"
 
 
 def test_a_matrix_without_cases_kills_nothing():

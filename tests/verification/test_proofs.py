@@ -174,6 +174,9 @@ def test_the_command_lists_proves_and_replays(capsys, tmp_path):
     [
         (["nope"], "obligation is 'nope', expected one of"),
         (["--at", "[1]"], "--at is given with 0 names, expected exactly one"),
+        (["apply", "--at", "[1, 2, 3]", "--record", "r.json"], "--record is given with --at, expected it only without"),
+        (["apply", "--at", "[1, 2, 3]", "--list"], "--list is given with --at, expected it only without"),
+        (["--list", "--smtlib", "smt"], "--smtlib is given with --list, expected it only without"),
         (["product", "--at", "[1]"], "product has no function of the twin to replay"),
         (["apply", "--at", "[1"], "expected a JSON list of the arguments"),
         (["apply", "--at", '[1.5, 2, 3]'], "expected a JSON list of integers"),

@@ -136,6 +136,8 @@ def test_a_mismatch_is_reported_kept_and_replayed(capsys, tmp_path, monkeypatch)
     [
         (["nothing"], "qgru: STEP is 'nothing', expected all or one of ties_up, "),
         (["all", "nothing", "--list"], "qgru: STEP is 'nothing', expected all or one of ties_up, "),
+        (["all", "--list", "--record", "r.json"], "qgru: --record is given with --list, expected it only without"),
+        (["ties_up", "--list", "--range", "0:9"], "qgru: --range is given with --list, expected it only without"),
         (["ties_up", "--range", "7:7"], "qgru: --range is '7:7', expected A:B with 0 <= A < B"),
         (["ties_up", "--range", "x"], "qgru: --range is 'x', expected A:B with 0 <= A < B"),
         (["direct", "--range", "256:300"], "qgru: --range starts at 256, expected an index below 256"),

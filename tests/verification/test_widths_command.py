@@ -97,6 +97,14 @@ def test_headers_of_several_sets_name_theirs(folder, tmp_path):
     assert run(["iverilog", "-g2012", "-o", "tb", "tb.sv"], tmp_path)[0] == 0
 
 
+def test_no_text_goes_where_the_json_would(folder, tmp_path, capsys):
+    arguments = ["widths", f"{folder / 'set'}:m", "--json", "--vectors", str(tmp_path / "v")]
+    assert main([*arguments, "--out", str(tmp_path / "w.json")]) == 0
+    assert capsys.readouterr().out == "" and json.loads((tmp_path / "w.json").read_text())["command"] == "widths"
+    assert main(arguments) == 0
+    assert list(json.loads(capsys.readouterr().out)) == ["command", "sets", "zoneout"]
+
+
 def test_vectors_fail_at_one_bit_less(folder, tmp_path, capsys):
     assert main(["widths", str(folder / "parameters.json"), "--json", "--vectors", str(tmp_path / "v")]) == 0
     found = {s["set"]: s for s in json.loads(capsys.readouterr().out)["sets"]}

@@ -56,7 +56,8 @@ class Subject:
     def options(self) -> str:
         """The options of qgru fuzz that give this subject; "" for the default."""
         dut = "" if self.spec == TWIN else f" --dut {_quoted(self.spec)}"
-        return dut + (" --judge" if self.judge else "")
+        waits = self.spec != TWIN and self.timeout != TIMEOUT_SECONDS
+        return dut + (" --judge" if self.judge else "") + (f" --timeout {self.timeout:.15g}" if waits else "")
 
 
 @dataclass(frozen=True)
