@@ -74,7 +74,8 @@ def read_parameters(path: str | os.PathLike[str]) -> Stack:
     layers: list[list[Direction]] = []
     for item in items:
         direction, layer = item.get("direction"), item.get("layer")
-        if direction not in NAMES or type(layer) is not int or layer != len(layers) - (direction == NAMES[1]):
+        wanted = len(layers) - (direction == NAMES[1])
+        if direction not in NAMES or type(layer) is not int or layer < 0 or layer != wanted:
             found = f"{layer!r} {direction!r}"
             raise ParameterError(f"{path.name} layer", found, "layers in order, forward before reverse")
         params = _params(item)

@@ -355,6 +355,7 @@ def test_parameters_read_back_the_same(tmp_path, build):
         (lambda p: p.update(batch_first="false"), "parameters.json batch_first is 'false', expected true or false"),
         (lambda p: p["layers"][0].update(layer=False), "parameters.json layer is False 'forward', expected layers in order"),
         (lambda p: p["layers"].reverse(), "expected layers in order, forward before reverse"),
+        (lambda p: p.update(layers=[p["layers"][1] | {"layer": -1}]), "layer is -1 'reverse', expected layers in order"),
         (lambda p: p["layers"][0].update(profile="00"), "profile of layer 0 is '00'"),
         (lambda p: p["layers"][0]["arrays"]["W"]["data"].__setitem__(0, 1000), "W[0, 0] is 1000"),
         (lambda p: p["layers"][0]["arrays"]["W"]["data"].__setitem__(0, 0.5), "W is 0.5, expected integers"),
