@@ -93,9 +93,20 @@ def drawn_set(seed, inputs=7, hidden=18, **more):
     rng = np.random.default_rng(seed)
     sizes = (inputs, 3 * hidden), (hidden, 3 * hidden), 3 * hidden, 3 * hidden
     W, R, bx, br = (rng.normal(size=size).astype(np.float32) for size in sizes)
-    scale = 2.0**-5
-    tables = {f"table_{k}": gate_table("tanh" if k == "g" else "sigmoid", scale, 0, 8) for k in "zrg"}
-    return MShiftDynamicParams(W, R, bx, br, scale, scale, scale, **tables, **more)
+    scale, zero = 2.0**-5, more.pop("zero", 0)
+    tables = {f"table_{k}": gate_table("tanh" if k == "g" else "sigmoid", scale, zero, 8) for k in "zrg"}
+    zeros = {f"zp_{k}": zero for k in "zrg"}
+    return MShiftDynamicParams(W, R, bx, br, scale, scale, scale, **tables, **zeros, **more)
+
+
+@pytest.mark.parametrize("zero", [2**31 - 1, -(2**31), 2**30, 2**30 - 1, -(2**30), 1 - 2**30, 100])
+@pytest.mark.parametrize("which", ["cluster", "grid"])
+def test_zero_points_of_gate_inputs_far_from_their_format(which, zero, machine):
+    p = drawn_set(1, hidden=5, zero=zero)
+    ramps = {name: replace(getattr(p, name), entries=np.arange(256) // 2) for name in ("table_z", "table_r", "table_g")}
+    p = replace(p, **ramps)
+    x = 30 * np.random.default_rng(2).normal(size=(3, 2, 7)).astype(np.float32)
+    assert_same(network(which, p).forward(x), forward(p, x), None, False)
 
 
 def refused(name):
