@@ -36,9 +36,11 @@ from cuda_impl.fast import (
     gpu_units,
 )
 from tests.cuda_impl.launches_on_host import Launches
-from tests.cuda_impl.threads_on_host import OPERATIONS, PLACES, TENSOR, by_threads, run
+from tests.cuda_impl.tensor_on_host import TENSOR
+from tests.cuda_impl.threads_on_host import OPERATIONS, PLACES, by_threads, run
 
 KINDS = {ctypes.c_int32: np.int32, ctypes.c_int64: np.int64, ctypes.c_float: np.float32}
+PRODUCTS = ("input", "limbs")  # launches_on_host's NumPy
 LANES, THREADS, STRETCH = 32, 40, 16
 """Threads of the kernels that go over x, and how much a block quantizes: little, so that short runs need more than one turn."""
 
@@ -86,7 +88,7 @@ class Machine:
         self.runs = 0
 
     def loaded(self, key: Any, build: Any, shared: int, cluster: int, threads: int) -> Any:
-        if key[0] not in ("input", "product") and key not in self.kernels:
+        if key[0] not in PRODUCTS and key not in self.kernels:
             self.kernels[key] = build()[0], shared, cluster, threads
         return SimpleNamespace(launch=lambda *given: Started(self, key, *given), resident_blocks=lambda: 1 << 20)
 
@@ -101,8 +103,8 @@ class Started:
         values = [KINDS[type(cell)](cell.value) for cell in self.arguments.cells]
         self.machine.seen.append(" ".join(str(part) for part in self.key[: 2 if self.key[0] == "moving x" else 1]))
         with np.errstate(all="ignore"):
-            if self.key[0] in ("input", "product"):
-                Launches.input(self.machine.products, self.key, *values)
+            if self.key[0] in PRODUCTS:
+                getattr(self.machine.products, self.key[0])(self.key, *values)
                 return
             kernel, shared, cluster, threads = self.machine.kernels[self.key]
             if self.key[0] == "grid":

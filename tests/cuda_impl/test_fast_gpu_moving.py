@@ -164,3 +164,31 @@ def test_more_steps_than_the_kernel_of_ranges_has_threads(machine):
     x = (2.0 ** rng.integers(-9, 9, (THREADS + 3, 1, 1))).astype(np.float32)
     for options in ({}, {"reverse": True}):
         assert_same(network("cluster", p).forward(x, **options), forward(p, x, **options), None, bool(options))
+
+
+LAST, LAST_RRH = 2**31 - 1, 2**24 - 1
+BELOW = float(np.nextafter(np.float32(1), np.float32(0)))
+
+
+@pytest.mark.parametrize(
+    ("lane", "scales", "shift", "shift_bias", "wanted"),
+    [  # scales: of the state before, s_Wx, s_R, s_b; the state's own is taken as it is, 1 here
+        (0, (1, 2.0**19, 1, 1), 18, 0, 1), (0, (1, 2.0**19, BELOW, 1), 18, 0, 0), (0, (1, 2.0**19, 3, 1), 18, 0, 2),
+        (0, (1, 2.0**19, 5, 1), 18, 0, 3), (0, (1, 1, 1, 1), 31, 0, LAST), (0, (1, 1, BELOW, 1), 31, 0, 2**31 - 128),
+        (7, (1, 2.0**19, 3, 1), 18, 0, 2), (0, (1, 2.0**127, 2.0**-20, 1), 0, 0, 0),
+        (1, (1, 1, 2.0**19, 1), 0, 18, 1), (1, (1, 1, 2.0**19, 3), 0, 18, 2), (1, (1, 1, 1, 2), 0, 31, LAST),
+        (2, (1, 2.0**-20, 127, 1), 3, 0, 2**23), (2, (1, 2.0**-20, 127, 1), 4, 0, LAST_RRH),
+        (2, (1, 2.0**-9, 127, 1), 15, 0, LAST_RRH), (2, (1, 2.0**19, 127, 1), 18, 0, 1),
+        (3, (1, 1, 1, 1), 18, 0, 2064), (4, (1, 1, 1, 1), 18, 0, 2064), (5, (1, 1, 1, 1), 18, 0, 2**18),
+    ],
+)  # fmt: skip
+def test_a_multiplier_of_a_step(lane, scales, shift, shift_bias, wanted, machine):
+    """floor(p + 0.5), at most its greatest, in each lane; 2^18 / 127 = 2064.13.  [SPEC M-2, D-3]"""
+    from tests.cuda_impl.moving_on_host import copies
+
+    kernels = copies()["kernels"]
+    power, bound, most, _limit = kernels.lane_constants()(lane, shift, shift_bias, 7, 8, 9)
+    before, s_Wx, s_R, s_b = (np.float32(v) for v in scales)
+    with np.errstate(all="ignore"):
+        found = kernels.state_numbers()(lane, False, 0, 0, -1, 1, before, 0, s_Wx, s_R, s_b, 0, power, bound, most)
+    assert found[-1] == wanted

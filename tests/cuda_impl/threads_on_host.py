@@ -2,7 +2,7 @@
 
 A kernel's barriers, and what the lanes of a warp do together, become `yield`s; threads are generators, and blocks, warps and
 lanes go on in a drawn order. Shared memory is bytes of a block, a global access must lie within one placed array, copies
-arrive at once or as late as they may. Only the products of tensor cores are NumPy's, of the fragments that lie there.
+arrive at once or as late as they may.
 """
 
 from __future__ import annotations
@@ -218,49 +218,6 @@ OPERATIONS = SimpleNamespace(
     half_of=lambda shift: int32((1 << int(shift)) >> 1), multiply_add=multiply_add,
     shift_down=lambda value, shift: int64(int64(value) >> int64(shift)).astype(int32),
 )  # fmt: skip
-
-
-def fetch_products(rows: int, units: int, threads: int, width: int) -> Any:
-    """What gpu_tensor.fetch_products says of its operation."""
-    quads, line = rows * units // 4, units // 4
-
-    def fetch(thread: Any, target: Any, products: Any, first_row: Any, count: Any) -> None:
-        for word in range(int(thread), 3 * quads, threads):
-            gate, rest = divmod(word, quads)
-            row, quad = rest // line + int(first_row), rest % line
-            if row < count:
-                copy(int(target) + 16 * word, int(products) + (3 * row + gate) * 4 * width + 16 * quad)
-
-    return fetch
-
-
-def multiply_rows(chunks: int, tiles: int, held: int, stride: int, red_row: int, red_gate: int) -> Any:
-    """One warp's share of three gates of 16 units, of the fragments where gpu_pack.fragments has put them."""
-
-    def multiply(lanes: list[tuple]) -> None:
-        first, spill, state, out = (int(v) for v in lanes[0])
-        for lane, given in enumerate(lanes):
-            assert int(given[2]) == state + (lane >> 2) * stride + 16 * (lane & 3)
-            assert int(given[3]) == out + (lane >> 2) * 4 + 2 * (lane & 3) * red_row
-            assert held == 6 * chunks or int(given[1]) == spill + 16 * lane
-        memory = NOW.block.bytes
-        PLACES.check(first, 1), PLACES.check(first + 512 * held - 1, 1)
-        raw = ctypes.string_at(first, 512 * held) + bytes(memory[spill : spill + 512 * (6 * chunks - held)])
-        cut = np.frombuffer(raw, np.int8).reshape(chunks, 3, 2, 8, 4, 2, 2, 4)
-        A = cut.transpose(1, 6, 3, 0, 4, 2, 5, 7).reshape(48, 64 * chunks).astype(int32)
-        rows = [np.frombuffer(memory, np.int8, 64 * chunks, state + r * stride) for r in range(8 * tiles)]
-        sums = (A @ np.array(rows, int32).T).reshape(3, 16, 8 * tiles)
-        for gate in range(3):
-            for row in range(8 * tiles):
-                at = out + gate * red_gate + row * red_row
-                memory[at : at + 64] = sums[gate, :, row].astype(int32).tobytes()
-
-    return multiply
-
-
-TENSOR = SimpleNamespace(
-    fetch_products=fetch_products, multiply_rows=multiply_rows, load_fragments=lambda count: lambda at, lane: at
-)
 
 
 class _Stops(ast.NodeTransformer):
