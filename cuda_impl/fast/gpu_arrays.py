@@ -101,11 +101,17 @@ def output_codes(torch: Any, out: Any, x: Any, shape: tuple[int, ...], dtype: An
 
 
 def fill(out: Any, codes: Any) -> Any:
-    """out, a tensor or another array on the device, with the codes of an array there of the same shape and type."""
+    """out, a tensor or another array on the device, with the codes of an array there of the same shape and type.
+
+    A tensor is filled in the order of torch's current stream, another array before this returns.
+    """
     if hasattr(out, "copy_"):
         out.copy_(codes if hasattr(codes, "copy_") else sys.modules["torch"].as_tensor(codes, device=out.device))
     else:
+        from numba import cuda
+
         launch.gpu_array(out).copy_to_device(codes)
+        cuda.default_stream().synchronize()  # a caller's stream need not wait for the default one
     return out
 
 

@@ -166,7 +166,7 @@ class MovingClusterNetwork(MovingNetwork):
         driver.checked("cuMemcpyDtoHAsync", cuda.cuMemcpyDtoHAsync(
             plan.seen.ctypes.data, address(plan.record), plan.seen.nbytes, stream,
         ))  # fmt: skip
-        driver.checked("cuStreamSynchronize", cuda.cuStreamSynchronize(stream))
+        driver.wait_for(stream)
         self.failure.check()
         return self._record(plan, int(x.shape[0]), row, zero_point, s_b if continued else None)
 

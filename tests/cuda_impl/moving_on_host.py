@@ -7,7 +7,7 @@ what stands in for the machine. The input product is launches_on_host's NumPy, a
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import lru_cache
 from types import SimpleNamespace
 from typing import Any
@@ -45,6 +45,9 @@ LANES, THREADS, STRETCH = 32, 40, 16
 """Threads of the kernels that go over x, and how much a block quantizes: little, so that short runs need more than one turn."""
 
 
+DEFAULT: list[Callable[[], None]] = []  # copies on the default stream that nobody has waited for
+
+
 class Placed(np.ndarray):
     """An array on what stands in for a device."""
 
@@ -55,7 +58,12 @@ class Placed(np.ndarray):
         return np.array(self)
 
     def copy_to_device(self, array: Any) -> None:
-        self[...] = array
+        DEFAULT.append(lambda: self.__setitem__(..., array))
+
+
+def copied() -> None:
+    while DEFAULT:
+        DEFAULT.pop(0)()
 
 
 def placed(array: np.ndarray) -> Any:
@@ -79,9 +87,13 @@ def empty(torch: Any, shape: tuple[int, ...], dtype: Any) -> Any:
 
 
 class Machine:
-    """In the place of gpu_driver.loaded: kernels by their keys, as the driver keeps them, and what was started."""
+    """In the place of gpu_driver.loaded: kernels by their keys, as the driver keeps them, and what was started.
+
+    What a stream that is not the default one has to do is done when somebody waits for it, no sooner.
+    """
 
     def __init__(self) -> None:
+        self.waiting: list[Callable[[], None]] = []
         self.kernels: dict[Any, Any] = {}
         self.seen: list[str] = []
         self.products = object.__new__(Launches)
@@ -92,15 +104,34 @@ class Machine:
             self.kernels[key] = build()[0], shared, cluster, threads
         return SimpleNamespace(launch=lambda *given: Started(self, key, *given), resident_blocks=lambda: 1 << 20)
 
+    def do(self, stream: int, action: Callable[[], None]) -> None:
+        self.waiting.append(action) if stream else action()
+
+    def wait(self, stream: int = 0) -> None:
+        while self.waiting:
+            self.waiting.pop(0)()
+
+    def bring(self, to: int, at: int, count: int, stream: int) -> None:
+        self.do(stream, lambda: ctypes.memmove(to, at, count))
+
+    def set_words(self, address: int, value: int, stream: int, count: int = 1) -> None:
+        PLACES.check(address, 4), PLACES.check(address + 4 * count - 4, 4)
+        words = (ctypes.c_int32 * count).from_address(address)
+        self.do(stream, lambda: words.__setitem__(slice(None), [value] * count))
+
 
 class Started:
     held: Any = None
 
     def __init__(self, machine: Machine, key: Any, blocks: int, stream: int, arguments: Any) -> None:
         self.machine, self.key, self.blocks, self.arguments = machine, key, blocks, arguments
+        self.stream = stream
 
     def start(self) -> None:
         values = [KINDS[type(cell)](cell.value) for cell in self.arguments.cells]
+        self.machine.do(self.stream, lambda: self.run(values))
+
+    def run(self, values: list[Any]) -> None:
         self.machine.seen.append(" ".join(str(part) for part in self.key[: 2 if self.key[0] == "moving x" else 1]))
         with np.errstate(all="ignore"):
             if self.key[0] in PRODUCTS:
@@ -112,15 +143,6 @@ class Started:
                 values = [*values[:-count], tuple(values[-count:])]
             self.machine.runs += 1
             run(kernel, self.blocks, threads, cluster, shared, values, self.machine.runs)
-
-
-def set_words(address: int, value: int, stream: int, count: int = 1) -> None:
-    PLACES.check(address, 4), PLACES.check(address + 4 * count - 4, 4)
-    (ctypes.c_int32 * count).from_address(address)[:] = [value] * count
-
-
-def start_program(program: str, rows: int, queue: Any, *given: Any) -> None:
-    launch.namespace("host")[program](0, rows, *(np.asarray(a) if isinstance(a, np.ndarray) else a for a in given))
 
 
 @lru_cache(maxsize=1)
@@ -169,14 +191,21 @@ def host_moving(monkeypatch: Any) -> Iterator[Machine]:
     host = launch.target("host")
     monkeypatch.setattr(launch, "target", lambda device: host)
     monkeypatch.setattr(launch, "gpu_array", lambda array: array)
-    monkeypatch.setattr(gpu_moving_network.MovingNetwork, "_start_program", lambda self, *given: start_program(*given))
-    monkeypatch.setattr(cuda, "default_stream", lambda: SimpleNamespace(synchronize=lambda: None))
+
+    def start_program(self: Any, program: str, rows: int, queue: Any, *given: Any) -> None:
+        arrays = [np.asarray(a) if isinstance(a, np.ndarray) else a for a in given]
+        machine.do(queue.stream, lambda: launch.namespace("host")[program](0, rows, *arrays))
+
+    monkeypatch.setattr(gpu_moving_network.MovingNetwork, "_start_program", start_program)
+    monkeypatch.setattr(cuda, "default_stream", lambda: SimpleNamespace(stream=0, synchronize=copied))
+    monkeypatch.setattr(cuda, "external_stream", lambda stream: SimpleNamespace(stream=stream, synchronize=machine.wait))
+    monkeypatch.setattr(cuda, "synchronize", machine.wait)
     monkeypatch.setattr(cuda, "pinned_array", np.zeros)
-    monkeypatch.setattr(bindings, "cuMemcpyDtoHAsync", lambda to, at, count, stream: ctypes.memmove(to, at, count))
-    monkeypatch.setattr(bindings, "cuStreamSynchronize", lambda stream: None)
+    monkeypatch.setattr(bindings, "cuMemcpyDtoHAsync", machine.bring)
+    monkeypatch.setattr(bindings, "cuStreamSynchronize", machine.wait)
     monkeypatch.setattr(gpu_driver, "checked", lambda what, result: None)
     monkeypatch.setattr(gpu_driver, "device_number", lambda: 0)
-    monkeypatch.setattr(gpu_driver, "set_words", set_words)
+    monkeypatch.setattr(gpu_driver, "set_words", machine.set_words)
     monkeypatch.setattr(gpu_driver, "loaded", machine.loaded)
     monkeypatch.setattr(gpu_driver, "Failure", Failure)
     cached = (
@@ -197,7 +226,7 @@ class Failure:
         self.address = self.word.data_ptr()
 
     def bring(self, stream: int) -> None:
-        self.check()
+        pass
 
     def check(self) -> None:
         assert self.word[0] == 0, "a wait was given up"

@@ -56,3 +56,20 @@ def test_codes_of_two_bytes(of_x, of_h, machine):
         wanted = forward(p, x, h0, **options).h
         assert len(np.unique(wanted[1:])) > 18 and max(format_of(of_x).bits, format_of(of_h).bits) > 8
         assert np.array_equal(network(p).forward(x, h0, **options), wanted)
+
+
+@pytest.mark.parametrize(("of_x", "of_h"), [("uint9", "int8"), ("int8", "uint12")])
+@pytest.mark.parametrize("given", [False, True])
+def test_a_stream_that_no_other_one_waits_for(of_x, of_h, given, machine, monkeypatch):
+    from cuda_impl.fast import gpu_grid_network
+    from tests.cuda_impl.moving_on_host import put
+
+    monkeypatch.setattr(gpu_grid_network, "stream_of", lambda *_: 9)
+    monkeypatch.setattr(gpu_grid_network, "output_codes", lambda torch, out, *_: out)
+    p = with_formats(of_x, of_h)
+    x, made = codes(p.fmt_x, (2, 3, 16)), network(p)
+    wanted = forward(p, x).h
+    out = put(np.zeros(wanted.shape, made.dtype_h)) if given else None
+    h = made.forward(x, out=out)
+    machine.wait()
+    assert (h is out if given else h.dtype == made.dtype_h) and np.array_equal(h, wanted)

@@ -192,3 +192,16 @@ def test_a_multiplier_of_a_step(lane, scales, shift, shift_bias, wanted, machine
     with np.errstate(all="ignore"):
         found = kernels.state_numbers()(lane, False, 0, 0, -1, 1, before, 0, s_Wx, s_R, s_b, 0, power, bound, most)
     assert found[-1] == wanted
+
+
+@pytest.mark.parametrize("which", ["cluster", "grid"])
+def test_a_stream_that_no_other_one_waits_for(which, machine, monkeypatch):
+    from cuda_impl.fast import gpu_moving_network
+
+    monkeypatch.setattr(gpu_moving_network, "stream_of", lambda *_: 9)
+    p, x = drawn_set(9, hidden=5), np.random.default_rng(9).normal(size=(2, 2, 7)).astype(np.float32)
+    made, first = network(which, p), None
+    for _ in range(2):
+        found, wanted = made.forward(x, first), forward(p, x, first)
+        assert_same(found, wanted, first, False)
+        first = wanted.state
