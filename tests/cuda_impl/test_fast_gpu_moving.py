@@ -34,6 +34,18 @@ def network(which, params):
     return (MovingNetwork if which == "grid" else MovingClusterNetwork)(params)
 
 
+def cut_up(monkeypatch, clusters):
+    """Blocks of 16 units, and at most so many clusters that share the rows."""
+    from cuda_impl.fast import gpu_moving_cluster_network as network
+    from cuda_impl.fast.gpu_shape import shape_for
+
+    def shape(hidden, batch, kind):
+        found = shape_for(hidden, batch, kind, units=16, clusters=clusters)
+        return found, -(-batch // found.valid)
+
+    monkeypatch.setattr(network, "moving_shape", shape)
+
+
 def outcome(run):
     """What a run gives, or the words of its refusal."""
     try:
@@ -62,21 +74,14 @@ def assert_same(found, wanted, h0, reverse):
     ("which", "count", "hidden", "batch"), [("cluster", 60, 6, 4), ("pieces", 20, 20, 5), ("grid", 20, 20, 5)]
 )
 def test_drawn_problems(which, count, hidden, batch, machine, monkeypatch):
-    from cuda_impl.fast import gpu_moving_cluster_network as clusters
-    from cuda_impl.fast.gpu_shape import shape_for
     from tests.cuda_impl.moving_on_host import PLACES
 
     @settings(max_examples=count, deadline=None, suppress_health_check=list(HealthCheck))
     @given(problems("mshift-dynamic", max_hidden=hidden, max_batch=batch), st.integers(1, 3))
     def same(problem, pieces):
         PLACES.clear()
-        if which == "pieces":  # blocks of 16 units, and so many clusters that share the rows
-            rows = min(pieces, problem.x.shape[1])
-
-            def cut(hidden, batch, kind):
-                return shape_for(hidden, batch, kind, units=16, clusters=rows), rows
-
-            monkeypatch.setattr(clusters, "moving_shape", cut)
+        if which == "pieces":
+            cut_up(monkeypatch, min(pieces, problem.x.shape[1]))
 
         def ours():
             made = network(which, problem.params)
@@ -140,18 +145,20 @@ def test_what_is_refused_and_the_run_after_it(which, name, reverse, machine):
     assert_same(found, outcome(lambda: forward(p, plain, reverse=reverse)), None, reverse)
 
 
-@pytest.mark.parametrize("which", ["cluster", "grid"])
-def test_one_network_many_runs(which, machine):
+@pytest.mark.parametrize("which", ["cluster", "pieces", "grid"])
+def test_one_network_many_runs(which, machine, monkeypatch):
     """Runs of one network leave nothing behind: sizes, options and states of one are not those of the next."""
+    if which == "pieces":
+        cut_up(monkeypatch, 3)
     p, rng = drawn_set(5, x_symmetric=True), np.random.default_rng(6)
     made, state = network(which, p), None
     mask = rng.integers(0, 2, (2, 3, 18))
     for steps, batch, options in (
         (2, 3, {}), (2, 3, {"mask": mask, "training": True}), (2, 3, {"zoneout": 0.5, "reverse": True}), (0, 3, {}),
-        (2, 3, {"reverse": True}), (1, 9, {}), (2, 3, {"zoneout": 0.25}), (2, 3, {}),
+        (2, 3, {"reverse": True}), (1, 9, {}), (2, 3, {"zoneout": 0.25}), *[(2, 3, {})] * 4,
     ):  # fmt: skip
         x = (2.0 ** rng.integers(-9, 9, (steps, 1, 1)) * rng.normal(size=(steps, batch, 7))).astype(np.float32)
-        first = state if batch == 3 else None
+        first = replace(state, h=state.h // rng.choice((1, 4, 30))) if state and batch == 3 else None
         wanted = forward(p, x, first, **options)
         assert_same(made.forward(x, first, **options), wanted, first, options.get("reverse", False))
         state = wanted.state if batch == 3 else state

@@ -1,8 +1,8 @@
 """Whole kernels run by Python, every thread of every block: a source file becomes one whose functions stop where threads meet.
 
 A kernel's barriers, and what the lanes of a warp do together, become `yield`s; threads are generators, and blocks, warps and
-lanes go on in a drawn order. Shared memory is bytes of a block, a global access must lie within one placed array, copies
-arrive at once or as late as they may.
+lanes go on in a drawn order, fairly or not. Shared memory is bytes of a block, a global access must lie within one placed
+array, copies arrive at once or as late as they may.
 """
 
 from __future__ import annotations
@@ -272,26 +272,36 @@ def run(kernel: Any, blocks: int, threads: int, cluster: int, shared: int, value
         group = group if cluster and number % cluster else []
         block = Block(number, group, shared, base)
         every.append([[Thread(block, 32 * w + k) for k in range(min(32, threads - 32 * w))] for w in range(-(-threads // 32))])
-    waited = 0
+    waited, greedy = 0, order.random() < 0.5  # whether a block goes on for as long as it can
     while any(not t.ended for block in every for warp in block for t in warp):
         moved = False
-        for warps in order.sample(every, len(every)):
-            NOW.block = warps[0][0].block
-            BLOCK.x = int32(NOW.block.number)
-            for warp in order.sample(warps, len(warps)):
-                for thread in warp if order.random() < 0.5 else reversed(warp):
-                    if not thread.ended and (thread.waits is None or thread.waits[0] in LOOKS):
-                        moved = _go_on(thread, kernel, values) or moved
-                if all(t.waits is not None and t.waits[0] in WARP_WIDE for t in warp) and len({t.waits[0] for t in warp}) == 1:
-                    _meet_in_warp(warp)
-                    moved = True
-            moved = _all_wait([t for warp in warps for t in warp], BLOCK_WIDE) or moved
+        for warps in order.sample(every, blocks):
+            looks = 0
+            while _advance(warps, order, kernel, values):
+                moved = True
+                looks += any(t.waits is not None and t.waits[0] in LOOKS for warp in warps for t in warp)
+                if not greedy or looks > 6:
+                    break
         for members in {id(w[0][0].block.cluster): w[0][0].block.cluster for w in every}.values():
             numbers = [b.number for b in members]
             moved = _all_wait([t for n in numbers for warp in every[n] for t in warp], {"cluster_barrier"}) or moved
         waited = 0 if moved else waited + 1
         assert waited < PATIENCE, {t.waits[0] for block in every for warp in block for t in warp if t.waits}
     NOW.thread = NOW.block = None
+
+
+def _advance(warps: list[list[Thread]], order: random.Random, kernel: Any, values: list[Any]) -> bool:
+    """Every thread of a block up to where it meets others; whether that was more than looks."""
+    NOW.block, moved = warps[0][0].block, False
+    BLOCK.x = int32(NOW.block.number)
+    for warp in order.sample(warps, len(warps)):
+        for thread in warp if order.random() < 0.5 else reversed(warp):
+            if not thread.ended and (thread.waits is None or thread.waits[0] in LOOKS):
+                moved = _go_on(thread, kernel, values) or moved
+        if all(t.waits is not None and t.waits[0] in WARP_WIDE for t in warp) and len({t.waits[0] for t in warp}) == 1:
+            _meet_in_warp(warp)
+            moved = True
+    return _all_wait([t for warp in warps for t in warp], BLOCK_WIDE) or moved
 
 
 def _go_on(thread: Thread, kernel: Any, values: list[Any]) -> bool:
