@@ -295,12 +295,16 @@ def _advance(warps: list[list[Thread]], order: random.Random, kernel: Any, value
     NOW.block, moved = warps[0][0].block, False
     BLOCK.x = int32(NOW.block.number)
     for warp in order.sample(warps, len(warps)):
-        for thread in warp if order.random() < 0.5 else reversed(warp):
-            if not thread.ended and (thread.waits is None or thread.waits[0] in LOOKS):
-                moved = _go_on(thread, kernel, values) or moved
-        if all(t.waits is not None and t.waits[0] in WARP_WIDE for t in warp) and len({t.waits[0] for t in warp}) == 1:
+        while True:  # a warp that has met may go on before the others do
+            for thread in warp if order.random() < 0.5 else reversed(warp):
+                if not thread.ended and (thread.waits is None or thread.waits[0] in LOOKS):
+                    moved = _go_on(thread, kernel, values) or moved
+            if not all(t.waits is not None and t.waits[0] in WARP_WIDE for t in warp) or len({t.waits[0] for t in warp}) > 1:
+                break
             _meet_in_warp(warp)
             moved = True
+            if order.random() < 0.5:
+                break
     return _all_wait([t for warp in warps for t in warp], BLOCK_WIDE) or moved
 
 
