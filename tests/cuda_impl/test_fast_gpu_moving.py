@@ -114,6 +114,17 @@ def test_zero_points_of_gate_inputs_far_from_their_format(which, zero, machine):
     assert_same(network(which, p).forward(x), forward(p, x), None, False)
 
 
+@pytest.mark.parametrize("which", ["cluster", "grid"])
+def test_a_gate_input_leaves_int32_before_its_zero_point_is_added(which, machine):
+    p = drawn_set(1, hidden=5, zero=2**31 - 1)
+    ramps = {name: replace(getattr(p, name), entries=np.arange(256) // 2) for name in ("table_z", "table_r", "table_g")}
+    p = replace(p, bx=np.full(15, -1e30, np.float32), s_z=2.0**-20, s_r_gate=2.0**-20, s_g=2.0**-20, **{
+        name: replace(table, scale_in=2.0**-20) for name, table in ramps.items()
+    })  # fmt: skip
+    x = np.random.default_rng(2).normal(size=(2, 2, 7)).astype(np.float32)
+    assert_same(network(which, p).forward(x), forward(p, x), None, False)
+
+
 def refused(name):
     """A set, x and h0 of which one range or product of scales is refused."""
     p, rng = drawn_set(3, inputs=3, hidden=4), np.random.default_rng(4)
