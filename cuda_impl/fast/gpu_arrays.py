@@ -101,11 +101,17 @@ def output_codes(torch: Any, out: Any, x: Any, shape: tuple[int, ...], dtype: An
 
 
 def fill(out: Any, codes: Any) -> Any:
-    """out, a tensor or another array on the device, with the codes of an array there of the same shape and type."""
+    """out, a tensor or another array on the device, with the codes of an array there of the same shape and type.
+
+    A tensor is filled in the order of torch's current stream, another array before this returns.
+    """
     if hasattr(out, "copy_"):
         out.copy_(codes if hasattr(codes, "copy_") else sys.modules["torch"].as_tensor(codes, device=out.device))
     else:
+        from numba import cuda
+
         launch.gpu_array(out).copy_to_device(codes)
+        cuda.default_stream().synchronize()  # a caller's stream need not wait for the default one
     return out
 
 
@@ -129,6 +135,15 @@ def _is_ready(tensor: Any, shape: tuple[int, ...], dtype: Any) -> bool:
     return True
 
 
+def _comparable(torch: Any, array: Any, fmt: IntFormat) -> Any:
+    """A tensor of integers in a type that has the bounds of a format: torch wraps a bound that the tensor's own type has not,
+    and compares no unsigned numbers of more than 8 bits."""
+    own = torch.iinfo(array.dtype)
+    if own.min < 0 or own.bits == 8:
+        return array if own.min <= fmt.qmin and fmt.qmax <= own.max else array.to(torch.int64)
+    return array.to(torch.float64 if own.bits == 64 else torch.int64)
+
+
 def codes_on_device(name: str, array: Any, shape: tuple[int, ...], fmt: IntFormat, dtype: np.dtype) -> Any:
     """Codes in a type of the format's width, contiguous on the device; a device array that is so already is not copied.
 
@@ -144,11 +159,13 @@ def codes_on_device(name: str, array: Any, shape: tuple[int, ...], fmt: IntForma
         raise ParameterError(name, f"an array of shape {list(found)}", f"shape {[n if n >= 0 else '?' for n in shape]}")
     if torch is not None:
         wanted = torch_dtype(torch, dtype)
-        if array.dtype.is_floating_point or array.dtype == torch.bool:
+        if array.dtype.is_floating_point or array.dtype.is_complex or array.dtype == torch.bool:
             raise ParameterError(name, f"a tensor of {array.dtype}", "integer codes")
-        if not (full and array.dtype == wanted) and bool(((array < fmt.qmin) | (array > fmt.qmax)).any()):
-            bad = int(array[(array < fmt.qmin) | (array > fmt.qmax)][0])
-            raise ParameterError(name, bad, f"a code in [{fmt.qmin}, {fmt.qmax}]")
+        if not (full and array.dtype == wanted):
+            codes = _comparable(torch, array, fmt)
+            outside = (codes < fmt.qmin) | (codes > fmt.qmax)
+            if bool(outside.any()):
+                raise ParameterError(name, int(codes[outside][0]), f"a code in [{fmt.qmin}, {fmt.qmax}]")
         return array.to(wanted).contiguous()
     if launch.is_gpu_array(array):
         view = launch.gpu_array(array)

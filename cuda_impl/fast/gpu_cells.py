@@ -85,22 +85,27 @@ def mshift_cell(far_table: bool) -> Any:
     """
     up, lookup, clamp = shifted_up(False), looked_up(far_table), clamped(True)
 
+    def moved(v, multiplier, half, shift):  # not saturated before a zero point is added  [SPEC M-5]
+        return multiply_add(v, multiplier, int64(half)) >> int64(shift)
+
+    moved = _device(moved)
+
     def cell(units, more, Wx_z, Wx_r, Wx_g, Rh_z, Rh_r, Rh_g, h, shared, far, m):
         a = clamp(int64(Wx_z) + units[0] + int64(up(int32(Rh_z + more[0]), m[0], m[1], m[2])), INT32_FIRST, INT32_LAST)
-        z_pre = clamp(int64(up(a, m[6], m[7], m[8])) + int64(m[24]), m[28], m[29])
+        z_pre = clamp(moved(int32(a), m[6], m[7], m[8]) + int64(m[24]), m[28], m[29])
         a = clamp(int64(Wx_r) + units[1] + int64(up(int32(Rh_r + more[1]), m[3], m[4], m[5])), INT32_FIRST, INT32_LAST)
-        r_pre = clamp(int64(up(a, m[9], m[10], m[11])) + int64(m[25]), m[28], m[29])
+        r_pre = clamp(moved(int32(a), m[9], m[10], m[11]) + int64(m[25]), m[28], m[29])
         z = lookup(int32(z_pre), m[28], shared, far)
         r = lookup(int32(r_pre), m[28], int32(shared + 1024), far + int64(FAR_BYTES))
         b = clamp(int64(Rh_g) + units[3], INT32_FIRST, INT32_LAST)
         c = (int64(r) * b * int64(m[15]) + int64(m[16])) >> m[17]
         c = clamp(c, INT32_FIRST, INT32_LAST)
         a = clamp(int64(Wx_g) + units[2] + c, INT32_FIRST, INT32_LAST)
-        g_pre = clamp(int64(up(a, m[12], m[13], m[14])) + int64(m[26]), m[28], m[29])
+        g_pre = clamp(moved(int32(a), m[12], m[13], m[14]) + int64(m[26]), m[28], m[29])
         g = lookup(int32(g_pre), m[28], int32(shared + 2048), far + int64(2 * FAR_BYTES))
         n = up(int32(int32(127 - z) * g), m[18], m[19], m[20])
         S = int32(int32(z * int32(h - m[27])) + n)
-        return int32(clamp(int64(up(S, m[21], m[22], m[23])) + int64(m[27]), -128, 127))
+        return int32(clamp(moved(S, m[21], m[22], m[23]) + int64(m[27]), -128, 127))
 
     return _device(cell)
 

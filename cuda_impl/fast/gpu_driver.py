@@ -175,6 +175,13 @@ def set_words(address: int, value: int, stream: int, count: int = 1) -> None:
     checked("cuMemsetD32Async", driver.cuMemsetD32Async(address, value, count, stream))
 
 
+def wait_for(stream: int) -> None:
+    """Wait for all that a stream has to do; what is read on the default stream afterwards is there."""
+    from cuda.bindings import driver
+
+    checked("cuStreamSynchronize", driver.cuStreamSynchronize(stream))
+
+
 def tensor_map(address: int, rows: int, columns: int, tile_rows: int, tile_columns: int) -> np.ndarray:
     """The 128 bytes by which a kernel copies tiles of int32 [rows, columns] at a device address; what is outside reads as 0."""
     from cuda.bindings import driver as d

@@ -166,13 +166,14 @@ class GridNetwork:
                 plan.product.start()
             plan.recurrence.start()
             self.failure.bring(stream)
-        return (lambda: whole) if dtype == self.dtype_h else partial(self._narrowed, torch, whole, out)
+        return (lambda: whole) if dtype == self.dtype_h else partial(self._narrowed, torch, whole, out, stream)
 
-    def _narrowed(self, torch: Any, whole: Any, out: Any) -> Any:
+    def _narrowed(self, torch: Any, whole: Any, out: Any, stream: int) -> Any:
         """States of two bytes in the type that is given back."""
         if torch is not None:
             narrow = whole.to(getattr(torch, self.dtype_h.name))
         else:
+            driver.wait_for(stream)  # they are read on the default one
             narrow = put(whole.copy_to_host().astype(self.dtype_h))
         return narrow if out is None else fill(out, narrow)
 

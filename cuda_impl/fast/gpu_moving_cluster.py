@@ -91,7 +91,7 @@ def recurrence(shape: Shape, kind: Kind, many: bool) -> Any:
 
     def kernel(
         T, N, H, reverse, continued, h_symmetric, shift, shift_bias, zoneout_k, zp_z, zp_r, zp_g, qmin, qmax, zp_first,
-        narrow_x, limit_Rh, limit_rRh, limit_gh, low, high, s_h,
+        may_be_plain, limit_Rh, limit_rRh, limit_gh, low, high, s_h,
         wx, h0, out, fragments, sums, tables, far, mask, ahead, reals, weight_reals, posts_at, failed,
     ):  # fmt: skip
         base = gpu.shared_base(cuda.shared.array(0, np.int8))
@@ -285,7 +285,7 @@ def recurrence(shape: Shape, kind: Kind, many: bool) -> Any:
                     if cuda.syncthreads_or(changed) != 0:
                         requantized(tid, place, int32(here * (STRIDE // 16)), codes_at)
             cuda.syncthreads()
-            plain = narrow_x != 0 and gpu.load_shared(int32(base + AT_WIDER + 4 * now)) == 0
+            plain = may_be_plain != 0 and gpu.load_shared(int32(base + AT_WIDER + 4 * now)) == 0
             greatest, least = int32(0), int32(0)
             for part in range(P):
                 after = int32(turn + 1) if turn < COPIES - 1 else int32(0)

@@ -19,7 +19,7 @@ from cuda_impl.fast import gpu_pack
 from cuda_impl.fast.gpu_arrays import address, empty, put, torch_of
 from cuda_impl.fast.gpu_layout import Kind, Shape, shared_layout
 from cuda_impl.fast.gpu_moving_network import MovingNetwork, arguments
-from cuda_impl.fast.gpu_moving_steps import MOST_OF_PRODUCT, plain_limits
+from cuda_impl.fast.gpu_moving_steps import MOST_OF_PRODUCT, MOST_OF_ZERO, plain_limits
 from cuda_impl.fast.gpu_products import Product
 from cuda_impl.fast.gpu_shape import CLUSTER_BLOCKS, shape_for
 from cuda_impl.hidden import zoneout_factor
@@ -120,7 +120,8 @@ class MovingClusterNetwork(MovingNetwork):
         self.kind = Kind("mshift", far_gates, packed=params.hidden_size % 16 == 0, moving=True)
         self.near, self.far = put(near), put(far)
         reach_x, reach_h = (int(np.abs(w.astype(np.int64)).sum(axis=0).max()) for w in (self.W_codes, self.R_codes))
-        self.narrow_x, self.limits = 128 * reach_x <= MOST_OF_PRODUCT, plain_limits(255 * reach_h, params.shift)
+        small = 128 * reach_x <= MOST_OF_PRODUCT and max(map(abs, (params.zp_z, params.zp_r, params.zp_g))) <= MOST_OF_ZERO
+        self.may_be_plain, self.limits = small, plain_limits(255 * reach_h, params.shift)
         self._placed: dict[Any, Placed] = {}
         self._plans: dict[Any, Plan] = {}
         self._firsts: dict[int, Any] = {}
@@ -165,7 +166,7 @@ class MovingClusterNetwork(MovingNetwork):
         driver.checked("cuMemcpyDtoHAsync", cuda.cuMemcpyDtoHAsync(
             plan.seen.ctypes.data, address(plan.record), plan.seen.nbytes, stream,
         ))  # fmt: skip
-        driver.checked("cuStreamSynchronize", cuda.cuStreamSynchronize(stream))
+        driver.wait_for(stream)
         self.failure.check()
         return self._record(plan, int(x.shape[0]), row, zero_point, s_b if continued else None)
 
@@ -222,7 +223,7 @@ class MovingClusterNetwork(MovingNetwork):
         recurrence = launched(
             kernel, shape.blocks * clusters, [INT] * 19 + [REAL] * 3 + [ADDRESS] * 13,
             steps, batch, hidden, int(reverse), int(continued), int(p.h_symmetric), p.shift, p.shift_bias, 0,
-            p.zp_z, p.zp_r, p.zp_g, p.fmt_pre.qmin, p.fmt_pre.qmax, 0, int(self.narrow_x), *self.limits,
+            p.zp_z, p.zp_r, p.zp_g, p.fmt_pre.qmin, p.fmt_pre.qmax, 0, int(self.may_be_plain), *self.limits,
             0.0, 0.0, 0.0, address(wx), 0, 0,
             address(placed.R), address(placed.sums), address(self.near), address(self.far), 0, ahead, reals,
             address(scales), address(posts), self.failure.address,

@@ -19,8 +19,9 @@ from golden.spec.params import MAX_RRH_MULTIPLIER
 
 float32, int32, int64 = np.float32, np.int32, np.int64
 
-MOST_OF_X, MOST_OF_STATE, MOST_OF_PRODUCT = 2**28, 2**26, 2**28
-"""What the plain cell is sure of: what is added to Wx, what is added to Rh of gate g, and the raw products Wx, at most."""
+MOST_OF_X, MOST_OF_STATE, MOST_OF_PRODUCT, MOST_OF_ZERO = 2**28, 2**26, 2**28, 2**30 - 1
+"""What the plain cell is sure of: what is added to Wx, what is added to Rh of gate g, the raw products Wx, and the zero points
+of the gate inputs, at most."""
 
 
 def plain_limits(reach: int, shift: int) -> tuple[int, int, int]:
@@ -28,7 +29,7 @@ def plain_limits(reach: int, shift: int) -> tuple[int, int, int]:
 
     reach  the greatest sum of |R| of a unit, times 255: what Rh with its zero point can be, at most 2^25
     Each term of a gate stays below 2^29, so that their sum with Wx and what is added to it stays below 2^30; with M_Z, M_R and
-    M_G of at most 2^shift the gate inputs do too.
+    M_G of at most 2^shift the gate inputs do too, before a zero point of at most MOST_OF_ZERO.
     """
     term = 2**29 - 1 << shift
 

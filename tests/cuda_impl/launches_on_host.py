@@ -189,6 +189,7 @@ def host_launches(monkeypatch: Any) -> Any:
                 monkeypatch.setattr(module, name, replaced)
     monkeypatch.setattr(gpu_driver, "device_number", lambda: 0)
     monkeypatch.setattr(gpu_driver, "set_words", set_words)
+    monkeypatch.setattr(gpu_driver, "wait_for", lambda stream: None)
     failure = SimpleNamespace(address=0, check=lambda: None, bring=lambda stream: None)
     monkeypatch.setattr(gpu_driver, "Failure", lambda: failure)
     monkeypatch.setattr(gpu_driver, "Maps", lambda: None)

@@ -49,6 +49,7 @@ def test_codes_that_are_not_ready_are_checked_and_copied():
         (torch.zeros(3, 2, 6, dtype=torch.int8), INT8, r"x is an array of shape \[3, 2, 6\], expected shape \['\?', '\?', 5\]"),
         (torch.zeros(3, 5, dtype=torch.int8), INT8, r"x is an array of shape \[3, 5\]"),
         (torch.zeros(3, 2, 5), INT8, "x is a tensor of torch.float32, expected integer codes"),
+        (torch.zeros(3, 2, 5, dtype=torch.complex64), INT8, "x is a tensor of torch.complex64, expected integer codes"),
         (torch.zeros(3, 2, 5, dtype=torch.bool), INT8, "x is a tensor of torch.bool, expected integer codes"),
         (torch.full((3, 2, 5), 128), INT8, r"x is 128, expected a code in \[-128, 127\]"),
         (torch.full((3, 2, 5), -1, dtype=torch.int8), UINT8, r"x is -1, expected a code in \[0, 255\]"),
@@ -58,6 +59,21 @@ def test_codes_that_are_not_ready_are_checked_and_copied():
 def test_what_is_no_code_is_refused(given, fmt, message):
     with pytest.raises(ParameterError, match=message):
         codes_on_device("x", given, (-1, -1, 5), fmt, np.dtype(np.int8 if fmt.signed else np.uint8))
+
+
+@pytest.mark.parametrize("bits", [4, 8, 9, 12, 16])
+@pytest.mark.parametrize("signed", [True, False])
+@pytest.mark.parametrize("given", [np.int8, np.uint8, np.int16, np.uint16, np.int32, np.uint32, np.int64, np.uint64])
+def test_any_type_of_integers_has_codes(given, signed, bits):
+    fmt, own = IntFormat(bits, signed), np.iinfo(given)
+    dtype = np.dtype(f"{'' if signed else 'u'}int{8 if bits <= 8 else 16}")
+    inside = sorted({max(fmt.qmin, int(own.min)), 0, 1, min(fmt.qmax, int(own.max))})
+    found = codes_on_device("x", torch.from_numpy(np.array([inside], given)), (1, -1), fmt, dtype)
+    assert found.numpy().dtype == dtype and found.tolist() == [inside]
+    for code in (fmt.qmin - 1, fmt.qmax + 1, int(own.min), int(own.max)):
+        if own.min <= code <= own.max and not fmt.qmin <= code <= fmt.qmax:
+            with pytest.raises(ParameterError, match=r"x is -?\d+, expected a code in"):
+                codes_on_device("x", torch.from_numpy(np.array([[0, code]], given)), (1, -1), fmt, dtype)
 
 
 def test_types_by_name():

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from cuda_impl.fast.gpu_layout import SHIFTED
-from cuda_impl.fast.gpu_moving_steps import MOST_OF_PRODUCT, MOST_OF_STATE, MOST_OF_X, plain_limits
+from cuda_impl.fast.gpu_moving_steps import MOST_OF_PRODUCT, MOST_OF_STATE, MOST_OF_X, MOST_OF_ZERO, plain_limits
 from cuda_impl.fast.gpu_pack import product_rows
 from cuda_impl.fast.gpu_steps_plan import padded_width, row_groups, span_steps, spans, worth_steps
 from cuda_impl.fast.network import narrowest_dtype
@@ -73,7 +73,7 @@ def test_the_limits_of_the_plain_cell_keep_every_intermediate_in_int32(shift, re
     gates = [MOST_OF_PRODUCT + MOST_OF_X + term for term in terms]
     n = up(127 * 128, M_gh)
     S = 127 * 255 + n
-    inputs = [up(gate, 1 << shift) + 32768 for gate in gates]
+    inputs = [up(gate, 1 << shift) + MOST_OF_ZERO for gate in gates]
     assert max(*terms, *gates, *inputs, n, S, reach + MOST_OF_STATE) < 2**31 and 127 * min(M_rRh, MAX_RRH_MULTIPLIER) < 2**31
 
 
