@@ -15,6 +15,7 @@ import threading
 import types
 import warnings
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from pathlib import Path
@@ -197,11 +198,34 @@ def _host_step(function: Callable) -> Callable:
     return njit(error_model="numpy", nogil=True)(function)
 
 
+def kept_on_disk(program: Any) -> Any:
+    """A program of Numba with cache=True, which is compiled again where the disk is full or holds damaged code."""
+    store = getattr(program, "_cache", None)
+    if store is None:  # NUMBA_DISABLE_JIT
+        return program
+    load, save = store.load_overload, store.save_overload
+
+    def load_overload(signature: Any, context: Any) -> Any:
+        try:
+            return load(signature, context)
+        except Exception:  # a damaged pickle may raise anything
+            with suppress(OSError):
+                store.flush()
+            return None
+
+    def save_overload(signature: Any, compiled: Any) -> None:
+        with suppress(OSError):
+            save(signature, compiled)
+
+    store.load_overload, store.save_overload = load_overload, save_overload
+    return program
+
+
 def _host_program(function: Callable) -> Callable:
     from numba import njit
 
     try:
-        return njit(error_model="numpy", nogil=True, cache=True)(function)
+        return kept_on_disk(njit(error_model="numpy", nogil=True, cache=True)(function))
     except RuntimeError:  # nowhere to write compiled code
         return njit(error_model="numpy", nogil=True)(function)
 
@@ -218,7 +242,7 @@ def _cuda_program(function: Callable) -> Callable:
     if _simulated():
         return cuda.jit(function)
     try:
-        return cuda.jit(lto=False, cache=True)(function)
+        return kept_on_disk(cuda.jit(lto=False, cache=True)(function))
     except RuntimeError:  # nowhere to write compiled code
         return cuda.jit(lto=False)(function)
 

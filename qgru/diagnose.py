@@ -55,7 +55,7 @@ def command(vectors: Path, case: str, got: Path, as_json: bool, pairs: bool, sec
     if output is not None:
         fields.setdefault("h", output)
         states = fields["h"]
-        if not np.array_equal(output, states[max(0, len(states) - len(c.x)) :]):
+        if states.ndim < 1 or not np.array_equal(output, states[max(0, len(states) - len(c.x)) :]):
             raise ParameterError(f"{got.name} output", "not what h says", "the states of h without the initial one")
     d = diagnose(c.params, c.x, c.h0, c.options, expected=c.trace, got=fields, search_pairs=pairs, seconds=seconds)
     if as_json:

@@ -53,6 +53,18 @@ def _full(path: Path) -> Iterator[None]:
         raise OSError(error.errno, error.strerror or str(error), str(path)) from None
 
 
+@contextmanager
+def _inside(fresh: Path, target: Path) -> Iterator[None]:
+    """An error inside that names a file of the folder fresh names it in target, which fresh will be."""
+    try:
+        yield
+    except OSError as error:
+        if not isinstance(error.filename, (str, Path)) or not Path(error.filename).is_relative_to(fresh):
+            raise
+        named = target / Path(error.filename).relative_to(fresh)
+        raise OSError(error.errno, error.strerror or str(error), str(named)) from None
+
+
 def check_file(path: str | os.PathLike[str]) -> None:
     """Raise OSError where atomic_file could not write path; asked before long work whose result goes there."""
     target = Path(path)
@@ -108,7 +120,7 @@ def atomic_folder(path: str | os.PathLike[str], replace: bool = False) -> Iterat
     try:
         fresh = work / "new"
         fresh.mkdir()
-        with _full(target):
+        with _full(target), _inside(fresh, target):
             yield fresh
         fresh.chmod(_mode(0o777))
         _refuse_existing(target, replace)

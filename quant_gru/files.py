@@ -18,6 +18,18 @@ def check_target(path: Path) -> None:
 
 
 @contextmanager
+def naming(path: Path, temporary: Path) -> Iterator[None]:
+    """An OSError inside that names no file, as that of a full disk does, or one of the name temporary or in it, names path."""
+    try:
+        yield
+    except OSError as error:
+        named = error.filename if isinstance(error.filename, int) or error.filename is None else os.fsdecode(error.filename)
+        if isinstance(named, str) and not Path(named).absolute().is_relative_to(temporary.absolute()):
+            raise
+        raise OSError(error.errno, error.strerror or str(error), str(path)) from None
+
+
+@contextmanager
 def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
     """A new path beside path to write to; it takes the name of path when the block ends well, and an old file stays otherwise.
 
@@ -25,14 +37,16 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
     """
     target = Path(path)
     check_target(target)
-    handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name[:40]}.", suffix=target.suffix[-20:])
+    with naming(target, target.parent):
+        handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name[:40]}.", suffix=target.suffix[-20:])
     os.close(handle)
     try:
-        yield Path(name)
-        mask = os.umask(0)
-        os.umask(mask)
-        os.chmod(name, 0o666 & ~mask)
-        os.replace(name, target)
+        with naming(target, Path(name)):
+            yield Path(name)
+            mask = os.umask(0)
+            os.umask(mask)
+            os.chmod(name, 0o666 & ~mask)
+            os.replace(name, target)
     except BaseException:
         Path(name).unlink(missing_ok=True)
         raise

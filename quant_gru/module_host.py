@@ -7,10 +7,12 @@ from typing import Any
 import numpy as np
 from numba import njit
 
+from cuda_impl.launch import kept_on_disk
+
 
 def _program(function: Any) -> Any:
     try:
-        return njit(error_model="numpy", nogil=True, cache=True)(function)
+        return kept_on_disk(njit(error_model="numpy", nogil=True, cache=True)(function))
     except RuntimeError:  # nowhere to write compiled code
         return njit(error_model="numpy", nogil=True)(function)
 

@@ -143,6 +143,21 @@ def override(template: Template, points: Mapping[str, tuple[int | None, int | No
     return replace(template, params=replace(old, operators=operators, **tables))
 
 
+def check_fits(template: Template, config: BitwidthConfig, datapath: str) -> None:
+    """Raise ParameterError unless a template is of this datapath and of the widths of the configuration that it came with."""
+    params = template.params
+    if params.datapath != datapath:
+        raise ParameterError("datapath", repr(datapath), f"{params.datapath}, as the parameters are")
+    if isinstance(params, PotParams):
+        bits = {name: op.fmt.bits for name, op in params.operators.items()}
+    else:
+        gates = dict.fromkeys((f"gate.{k}_pre" for k in GATES), params.gate_bits)
+        bits = dict.fromkeys(("input.x", "input.h", "weight.W", "weight.R"), INT8.bits) | gates
+    for name, wanted in bits.items():
+        if config.operators[name][0] != wanted:
+            raise ParameterError(f"bitwidth of {name}", config.operators[name][0], f"{wanted}, as the parameters have it")
+
+
 def template_to_plain(template: Template) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     """(description, arrays) of everything but the weight codes."""
     description, arrays = to_plain(template.params)

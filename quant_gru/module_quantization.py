@@ -23,7 +23,7 @@ from quant_gru.float_gru import FloatGru
 from quant_gru.module_calibration import observe_layers
 from quant_gru.module_changes import storage_of, watch
 from quant_gru.module_network import Direction, make_direction
-from quant_gru.module_params import Static, Template, make_template, override, rebuild
+from quant_gru.module_params import Static, Template, check_fits, make_template, override, rebuild
 from quant_gru.observers import PERCENTILE, Observers, checked_method
 
 Grus = Sequence[Sequence[FloatGru]]
@@ -246,6 +246,8 @@ class Quantization:
         new.observers = plain.unpack_observers(found["observers"], shape)
         new.templates = plain.unpack_templates(found["templates"], shape)
         new.pending = found["pending"] and new.observers is not None
+        for template in [t for layer in new.templates or () for t in layer if not new.pending]:
+            check_fits(template, new.config, new.datapath)
         for op, (exponent, zero_point) in plain.points(found["by_hand"]).items():
             new.set_by_hand(op, exponent, zero_point)
         with self.lock:

@@ -15,7 +15,7 @@ from golden.spec.errors import ParameterError
 from golden.spec.params import PotParams
 from quant_gru.config import BitwidthConfig, from_plain, to_plain, unique
 from quant_gru.files import atomic_text
-from quant_gru.module_params import DATAPATHS, Template, template_from_plain, template_to_plain
+from quant_gru.module_params import DATAPATHS, Template, check_fits, template_from_plain, template_to_plain
 from quant_gru.observers import Observers
 
 VERSION = 1
@@ -140,6 +140,7 @@ def read_json(
         template = template_from_plain(item.get("parameters"), _lists(place, item.get("arrays")), inputs, hidden)
         if template.params.datapath != datapath:
             raise ParameterError(f"{place} datapath", template.params.datapath, datapath)
+        check_fits(template, config, datapath)
         found[item["layer"]].append(template)
     return config, datapath, found
 

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import ast
 import io
+import os
+import stat
 import struct
 import warnings
 import zipfile
@@ -31,12 +33,23 @@ DAMAGED = (
 _END = struct.Struct("<4s4H2LH")
 
 
+def opened(path: Path) -> IO[bytes]:
+    """A file to read in; a pipe or a device, which has no end to seek to, is refused before it is opened.
+
+    Raises   ParameterError naming the file, OSError
+    """
+    mode = os.stat(path).st_mode
+    if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):  # of a folder the system says what it is
+        raise ParameterError(path.name, "a pipe or a device", "a regular file")
+    return open(path, "rb")
+
+
 def read_npy(path: Path) -> np.ndarray:
     """The array of a .npy file.
 
     Raises   ParameterError naming the file: damaged, truncated, longer than its header says, an object array (a pickle)
     """
-    with open(path, "rb") as file:
+    with opened(path) as file:
         size = file.seek(0, io.SEEK_END)
         file.seek(0)
         array = _array(path.name, file, size)
@@ -51,7 +64,7 @@ def read_npz(path: Path) -> dict[str, np.ndarray | str]:
     Raises   ParameterError naming the file, or the member as file[member]: not a zip archive, damaged, truncated,
              encrypted, given twice, larger than 4 GiB in all, an object array (a pickle)
     """
-    with open(path, "rb") as file:
+    with opened(path) as file:
         try:
             return _members(path.name, file)
         except QgruError:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from golden.spec.errors import ParameterError
-from quant_gru.files import check_target
+from quant_gru.files import check_target, naming
 
 DATA = "test_data_set_0"
 MAX_BYTES = 2**31 - 1
@@ -36,24 +36,26 @@ def write_model(path: Path, model: Any, inputs: Named, outputs: Named) -> Path:
         raise ParameterError("model", f"{model.ByteSize()} bytes", f"at most {MAX_BYTES} bytes, the limit of the format")
     check_target(path)
     folder = data_folder(path)
-    work = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name[:40]}."))
+    with naming(path, path.parent):
+        work = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name[:40]}."))
     try:
-        fresh = work / "data"
-        fresh.mkdir()
-        for kind, arrays in (("input", inputs), ("output", outputs)):
-            for i, (name, array) in enumerate(arrays):
-                tensor = numpy_helper.from_array(np.ascontiguousarray(array), name)
-                (fresh / f"{kind}_{i}.pb").write_bytes(tensor.SerializeToString(deterministic=True))
-        (work / "model").write_bytes(model.SerializeToString(deterministic=True))
-        if folder.exists():
-            os.replace(folder, work / "old")
-        try:
-            os.replace(work / "model", path)
-        except OSError:
-            if (work / "old").exists():
-                os.replace(work / "old", folder)
-            raise
-        os.replace(fresh, folder)
+        with naming(path, work):
+            fresh = work / "data"
+            fresh.mkdir()
+            for kind, arrays in (("input", inputs), ("output", outputs)):
+                for i, (name, array) in enumerate(arrays):
+                    tensor = numpy_helper.from_array(np.ascontiguousarray(array), name)
+                    (fresh / f"{kind}_{i}.pb").write_bytes(tensor.SerializeToString(deterministic=True))
+            (work / "model").write_bytes(model.SerializeToString(deterministic=True))
+            if folder.exists():
+                os.replace(folder, work / "old")
+            try:
+                os.replace(work / "model", path)
+            except OSError:
+                if (work / "old").exists():
+                    os.replace(work / "old", folder)
+                raise
+            os.replace(fresh, folder)
     finally:
         shutil.rmtree(work, ignore_errors=True)
     return folder

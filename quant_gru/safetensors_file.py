@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from golden.spec.errors import ParameterError, QgruError
-from quant_gru.npy import label, number_of_bytes, shaped
+from quant_gru.npy import label, number_of_bytes, opened, shaped
 
 MAX_HEADER = 100_000_000
 DTYPES = {
@@ -25,7 +25,7 @@ def read_safetensors(path: Path) -> dict[str, np.ndarray | str]:
 
     Raises   ParameterError naming the file, or the tensor as file[tensor]: damaged, truncated, sizes that do not agree
     """
-    with open(path, "rb") as file:
+    with opened(path) as file:
         size = file.seek(0, io.SEEK_END)
         file.seek(0)
         length = int.from_bytes(file.read(8), "little") if size >= 8 else -1

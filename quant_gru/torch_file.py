@@ -13,7 +13,7 @@ import numpy as np
 
 from golden.spec.errors import ParameterError, QgruError
 from quant_gru.errors import MissingPart
-from quant_gru.npy import DAMAGED, check_members, label
+from quant_gru.npy import DAMAGED, check_members, label, opened
 
 NESTED = ("state_dict", "model_state_dict", "model")
 
@@ -25,7 +25,7 @@ def read_torch(path: Path) -> dict[str, np.ndarray | str]:
     Raises   MissingPart without torch; ParameterError naming the file: not the zip format of torch.save, damaged,
              anything but tensors inside (a pickled module), not a dict, a tensor of more numbers than the file holds for it
     """
-    with open(path, "rb") as file:
+    with opened(path) as file:
         try:
             with zipfile.ZipFile(file) as archive:
                 check_members(path.name, archive, file, stored_only=True)

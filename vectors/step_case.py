@@ -66,7 +66,7 @@ class StepCase:
                 raise ParameterError(kind, f"{sorted(given)}", f"{[c.name for c in columns]}")
             checked = {c.name: _column(f"{kind[:-1]}.{c.name}", given[c.name], c, constants, rows, lanes) for c in columns}
             object.__setattr__(self, kind, checked)
-        _check_table(definition, self.table, constants)
+        check_table(definition, self.table, constants)
         object.__setattr__(self, "group", self.group or self.step)
         if self.flags is None:
             from vectors.flags import case_flags
@@ -112,7 +112,8 @@ def _column(
     return array.astype(np.int64)
 
 
-def _check_table(step: Step, table: Activation | None, constants: Mapping[str, int]) -> None:
+def check_table(step: Step, table: Activation | None, constants: Mapping[str, int]) -> None:
+    """Raise ParameterError unless this is a table that the step reads with these constants."""
     kind = getattr(table, "kind", None)
     if (step.table is None) != (table is None) or (step.table not in (None, "any", kind)):
         raise ParameterError("table", f"{kind or 'missing'}", f"{step.table or 'no'} table")

@@ -22,7 +22,7 @@ from vectors.errors import VectorError, shown
 from vectors.generate import planned
 from vectors.minimum import least
 from vectors.plan.planned import Planned
-from vectors.step_case import StepCase, column_format, pack_table
+from vectors.step_case import StepCase, check_table, column_format, pack_table
 from vectors.steps import STEPS, Column, Columns, Step, run_step
 from vectors.words import from_hex, to_hex, width
 
@@ -187,6 +187,10 @@ def _judge_batch(step: Step, batch: Batch) -> list[Mismatch]:
         if index >= len(tables):
             raise VectorError("the stream", f"line {first} table", index, f"a number below {len(tables)}")
         table = tables[index]
+        try:
+            check_table(step, table, constants)
+        except ParameterError as error:
+            raise VectorError("the stream", f"line {first} {error.field}", error.found, error.expected) from None
     lanes = LANES if step.name == "linear" else 1
     inputs, at = {}, head
     for column in step.inputs:

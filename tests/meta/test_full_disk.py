@@ -48,6 +48,21 @@ def test_a_file_is_named(tmp_path, size):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_file_of_a_folder_is_named_where_it_would_be(tmp_path):
+    code = """if True:
+        import sys
+        from qgru.files import atomic_file, atomic_folder
+        try:
+            with atomic_folder(sys.argv[1]) as folder, atomic_file(folder / "inner.json") as file:
+                file.write("x" * 300)
+        except OSError as error:
+            print(error.filename)
+    """
+    done = limited(code, tmp_path / "out")
+    assert (done.stdout, done.stderr) == (f"{tmp_path / 'out' / 'inner.json'}\n", "")
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_set_of_vectors_is_named(tmp_path, monkeypatch):
     def full(handle):
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))

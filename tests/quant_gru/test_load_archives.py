@@ -2,6 +2,7 @@
 
 import io
 import json
+import os
 import struct
 import zipfile
 
@@ -84,3 +85,15 @@ def test_a_dtype_that_cannot_be_printed_is_escaped(tmp_path):
         "weight_hh_l0": {"dtype": "F32", "shape": [0], "data_offsets": [0, 0]}}).encode()  # fmt: skip
     path.write_bytes(struct.pack("<Q", len(text)) + text)
     assert refused(path).startswith("weight_ih_l0 is an array of '\\n\\x1b[2J', expected float32")
+
+
+@pytest.mark.parametrize("name", ["m.npz", "m.safetensors", "m.pt", "x.npy", "x.npz"])
+@pytest.mark.parametrize("kind", ["pipe", "device"])
+def test_a_pipe_or_a_device_is_refused_before_it_is_opened(tmp_path, name, kind):
+    path = tmp_path / name
+    if kind == "pipe":
+        os.mkfifo(path)  # nobody writes: to open it would wait for ever
+    else:
+        path.symlink_to("/dev/zero")  # without end
+    load = load_data if name.startswith("x") else load_model
+    assert refused(path, load) == f"{name} is a pipe or a device, expected a regular file"

@@ -21,7 +21,7 @@ from golden.spec.params import same_params  # noqa: E402
 from quant_gru import QuantGRU  # noqa: E402
 from quant_gru.build import mshift_params, pot_params  # noqa: E402
 from quant_gru.calibrate import collect  # noqa: E402
-from quant_gru.config import DEFAULT_PATH, load_config, to_plain  # noqa: E402
+from quant_gru.config import DEFAULT_PATH, load_config, to_plain, uniform  # noqa: E402
 
 
 def calibrated(datapath="pot", **options):
@@ -130,6 +130,8 @@ def test_inside_another_module():
         (lambda s: s["templates"][0][0]["arrays"].pop("amax.W"), "amax.W is an array of shape"),
         (lambda s: s["templates"][0][0]["arrays"].update({"act_z.slopes": torch.zeros(2)}), "slopes"),
         (lambda s: s["templates"][0][0]["arrays"].update(W=torch.zeros(2)), "W is given, expected no weight codes"),
+        (lambda s: s.update(datapath="mshift"), "datapath is 'mshift', expected pot, as the parameters are"),
+        (lambda s: s.update(bitwidths=json.dumps(to_plain(uniform(16, False)))), "bitwidth of input.x is 16, expected 8"),
     ],
 )
 def test_a_damaged_state_is_refused_and_nothing_is_taken(change, sentence):
@@ -187,6 +189,7 @@ def test_a_file_that_only_disables_quantization_keeps_what_was_calibrated_and_lo
         (lambda c: c["layers"][0]["arrays"]["weight.W.exponent"].pop(), "weight.W exponent"),
         (lambda c: c["layers"][0]["parameters"]["operators"]["input.x"].update(exponent=99), "input.x exponent is 99"),
         (lambda c: c["layers"][0]["parameters"]["operators"].pop("op.rRh"), "operators is missing"),
+        (lambda c: c.update(bitwidths=to_plain(uniform(16, False))), "bitwidth of input.x is 16, expected 8"),
     ],
 )
 def test_parameter_files_that_are_refused(tmp_path, change, sentence):
@@ -200,6 +203,16 @@ def test_parameter_files_that_are_refused(tmp_path, change, sentence):
     with pytest.raises(ParameterError, match=f"^{sentence}"):
         gru.load_quant_params(path)
     assert same_params(gru.quant_params()[0][0], before)
+
+
+def test_gate_widths_that_a_parameter_file_contradicts_are_refused(tmp_path):
+    gru = calibrated("mshift")
+    gru.export_quant_params(tmp_path / "p.json")
+    content = json.loads((tmp_path / "p.json").read_text(encoding="utf-8"))
+    content["bitwidths"]["GRU_config"]["operator_config"]["gate.g_pre"]["bitwidth"] = 16
+    (tmp_path / "p.json").write_text(json.dumps(content), encoding="utf-8")
+    with pytest.raises(ParameterError, match="^bitwidth of gate.g_pre is 16, expected 8, as the parameters have it$"):
+        gru.load_quant_params(tmp_path / "p.json")
 
 
 def test_a_parameter_file_with_a_key_twice_is_refused(tmp_path):

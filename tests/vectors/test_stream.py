@@ -101,6 +101,18 @@ def test_what_is_no_row(line, sentence):
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize("step", ["mshift_gate", "mshift_candidate"])
+def test_constants_that_are_not_those_of_the_table(step):
+    given = next(operands(step, 3, 1)).split(" ")
+    at = [c.name for c in STEPS[step].constants].index("signed_pre")
+    assert given[at] == "1"
+    given[at] = "0"
+    constants = {"bits_pre": 8, "signed_pre": 0}
+    results = ["0" * ((c.width(constants) + 3) // 4) for c in STEPS[step].outputs]
+    with pytest.raises(VectorError, match="line 1 table fmt_pre is int8, expected the format of the constants$"):
+        judge(step, [" ".join([*given, *results])], least_count=1)
+
+
 @pytest.mark.parametrize("step", STEPS)
 def test_every_step_has_a_stream(step):
     lines = list(operands(step, 1, 400))

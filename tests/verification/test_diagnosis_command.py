@@ -59,6 +59,22 @@ def test_what_a_device_gave_is_taken_with_its_outputs(folder, tmp_path, capsys):
     assert all("one-is-1 [SPEC" in text for text in texts) and texts[1] == texts[2]
 
 
+def test_a_state_that_is_one_number_beside_outputs_is_refused(folder, tmp_path, capsys):
+    h = MAKERS["mshift"](3).run(judge)["h"]
+    np.savez(tmp_path / "got.npz", output=h[1:], h=np.int32(3))
+    assert run(folder, "mshift", tmp_path / "got.npz") == 2
+    printed = capsys.readouterr()
+    assert printed.out == "" and printed.err.startswith("qgru: got.npz output is not what h says, expected")
+
+
+def test_numbers_outside_every_format_give_no_warning(folder, tmp_path, capsys, recwarn):
+    fields = dict(MAKERS["mshift"](3).run(judge).fields)
+    fields["h"] = np.full(fields["h"].shape, 2**62, np.int64)
+    np.savez(tmp_path / "got.npz", **fields)
+    assert run(folder, "mshift", tmp_path / "got.npz", "--no-pairs") == 1
+    assert not recwarn.list, [str(w.message) for w in recwarn.list]
+
+
 def test_outputs_that_contradict_the_states_are_refused(folder, tmp_path, capsys):
     h = MAKERS["mshift"](3).run(judge)["h"]
     np.savez(tmp_path / "got.npz", output=h[1:] + 1, h=h)

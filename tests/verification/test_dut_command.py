@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from functools import partial
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -95,6 +96,14 @@ def test_json(folder, capsys):
 def test_bad_arguments(arguments, sentence, capsys):
     assert main(arguments) == 2
     assert sentence in capsys.readouterr().err
+
+
+def test_a_file_may_be_a_link_to_one_of_another_name(folder, tmp_path, capsys):
+    (tmp_path / "store").mkdir()
+    (tmp_path / "store" / "5f0c").write_bytes(Path(DEVICES).read_bytes())  # as a build or a store of content keeps it
+    (tmp_path / "mine.py").symlink_to(tmp_path / "store" / "5f0c")
+    assert main(["check", "--dut", f"py:{tmp_path / 'mine.py'}:Golden", folder, "--case", "right"]) == 0
+    assert "1 cases equal" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("seconds", ["inf", "1e300", "1e7"])

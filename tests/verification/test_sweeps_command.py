@@ -51,6 +51,20 @@ def test_a_damaged_journal_is_refused_and_kept(change, capsys, tmp_path):
     assert (tmp_path / "j").read_text() == text
 
 
+def test_a_carriage_return_inside_a_line_takes_no_other_line_away(capsys, tmp_path):
+    file = tmp_path / "j"
+    call = ["sweep", "direct", "--range", "0:4", "--jobs", "1", "--resume", str(file)]
+    assert main(call) == 0
+    whole = file.read_bytes()
+    assert whole.count(b"\n") > 2
+    file.write_bytes(damaged := whole[:40] + b"\r" + whole[41:])
+    capsys.readouterr()
+    assert main(call) == 2 and "expected a line of a sweep's journal" in capsys.readouterr().err
+    assert file.read_bytes() == damaged
+    file.write_bytes(whole.replace(b"\n", b"\r\n"))  # as an editor may keep it
+    assert main(call) == 0 and file.read_bytes().count(b"\r\n") == whole.count(b"\n")
+
+
 def test_a_piece_that_is_there_twice_must_be_alike(capsys, tmp_path):
     call = ["sweep", "ties_up", "--params", "s=3", "--range", "0:64", "--jobs", "1", "--resume", str(tmp_path / "j")]
     assert main(call) == 0

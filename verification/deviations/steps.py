@@ -60,8 +60,12 @@ def matmul(o: Steps, codes: Array, weights: Array, zero_point: Any, name: str, f
 
 
 def dot(codes: Array, weights: Array) -> Array:
-    """The exact sums of products: L-2 keeps them below 2**47, so binary64 holds every partial sum.  [SPEC L-1, L-2]"""
-    return np.matmul(codes.astype(np.float64), weights.astype(np.float64)).astype(np.int64)
+    """The exact sums of products: L-2 keeps them below 2**47, so binary64 holds every partial sum.  [SPEC L-1, L-2]
+
+    Of what a device gave outside every format the sums may be anything; they are nobody's codes then.
+    """
+    with np.errstate(invalid="ignore"):
+        return np.matmul(codes.astype(np.float64), weights.astype(np.float64)).astype(np.int64)
 
 
 def total(terms: Sequence[Array], limit: IntFormat | None) -> Array:

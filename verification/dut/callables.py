@@ -56,7 +56,7 @@ def load(target: str) -> Any:
         raise DeviceError(f"py: device is {target!r}, expected module:callable or file.py:callable")
     try:
         if module_name.endswith(".py"):
-            path = Path(module_name).resolve()
+            path = Path(module_name).absolute()  # a link keeps its own name, whatever that of its target
             own = f"qgru_dut_{path.stem}"  # a file called random.py or vectors.py takes the place of no other module
             spec = importlib.util.spec_from_file_location(own, path)
             assert spec is not None and spec.loader is not None

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from dataclasses import dataclass
+from io import BytesIO
 from itertools import islice
 from multiprocessing import get_context
 from pathlib import Path
@@ -212,7 +213,7 @@ class Journal:
             if path.stat().st_size > MAX_BYTES:
                 raise ParameterError(str(path), f"{path.stat().st_size} bytes", f"at most {MAX_BYTES}")
             known: dict[tuple[str | None, str], dict[str, Any]] = {}
-            for line in path.read_bytes().splitlines(keepends=True):
+            for line in BytesIO(path.read_bytes()):  # cut at b"\n" alone: a line without one is the last
                 if not line.endswith(b"\n") and (line.startswith(BEGIN) or BEGIN.startswith(line)):
                     break
                 entry = _entry(path, line)
