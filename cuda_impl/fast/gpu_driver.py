@@ -8,6 +8,7 @@ import os
 import tempfile
 import threading
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ import numpy as np
 from golden.spec.errors import QgruError
 
 CAPABILITY = (9, 0)
+DIGEST = "\n// sha256 "  # before the last line of PTX that is kept
 _LOCK = threading.RLock()
 _HERE = threading.local()
 _LOADED: dict[tuple[Any, int], Loaded] = {}
@@ -55,20 +57,28 @@ def compiled(key: str, build: Callable[[], tuple[Any, Any]]) -> str:
     versions = (_source_digest(), numba.__version__, getattr(cuda, "__version__", ""), np.__version__)
     name = hashlib.sha256(repr((key, versions, CAPABILITY)).encode()).hexdigest()[:32]
     path = cache_folder() / f"{name}.ptx"
-    try:
-        return path.read_text()
-    except (OSError, UnicodeDecodeError):
-        pass
+    with suppress(OSError, UnicodeDecodeError):
+        text, _, digest = path.read_text().rpartition(DIGEST)
+        if digest == hashlib.sha256(text.encode()).hexdigest():  # whole, whatever happened to the disk
+            return text
     function, signature = build()
     text = for_this_chip(cuda.compile(function, signature, cc=CAPABILITY, device=False, abi="numba")[0])
-    try:
+    with suppress(OSError):  # nowhere to write; it is compiled again next time
         path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile("w", dir=path.parent, delete=False) as file:
-            file.write(text)
-        os.replace(file.name, path)
-    except OSError:  # nowhere to write; it is compiled again next time
-        pass
+        _put_in_place(path, text + DIGEST + hashlib.sha256(text.encode()).hexdigest())
     return text
+
+
+def _put_in_place(path: Path, text: str) -> None:
+    """Write a file as a whole, or not at all."""
+    with tempfile.NamedTemporaryFile("w", dir=path.parent, delete=False) as file:
+        try:
+            file.write(text)
+            file.close()
+            os.replace(file.name, path)
+        except BaseException:
+            os.unlink(file.name)
+            raise
 
 
 def checked(what: str, result: Any) -> Any:

@@ -52,3 +52,35 @@ def test_a_file_that_was_cut(tmp_path, kind, length):
         os.truncate(file, length)
     run(tmp_path)
     assert all(file.stat().st_size > length for file in whole)  # it is whole again
+
+
+@pytest.mark.ptx
+def test_kept_ptx_is_whole_or_is_compiled_again(tmp_path, monkeypatch):
+    pytest.importorskip("numba.cuda")
+    from numba import cuda
+
+    from cuda_impl.fast import gpu_driver
+
+    made = []
+
+    def compile_(function, signature, **options):
+        made.append(function)
+        return f"// PTX of {function}\n}}\n", None
+
+    monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path))
+    monkeypatch.setattr(cuda, "compile", compile_)
+    text = "// PTX of a\n}\n"
+
+    def found():
+        return gpu_driver.compiled("key", lambda: ("a", None))
+
+    assert [found(), found()] == [text] * 2 and made == ["a"]
+    (path,) = gpu_driver.cache_folder().iterdir()
+    whole = path.read_bytes()
+    for damaged in (b"", whole[:9], whole[:-3], whole.replace(b"}", b"{"), b"\xff" + whole, whole + b"\0", text.encode()):
+        path.write_bytes(damaged)
+        made.clear()
+        assert found() == text and made == ["a"] and path.read_bytes() == whole
+    path.unlink()
+    monkeypatch.setattr(gpu_driver.os, "replace", lambda *_: (_ for _ in ()).throw(OSError(28, "no room")))
+    assert found() == text and list(gpu_driver.cache_folder().iterdir()) == []
